@@ -1,0 +1,52 @@
+"""Recurrent sequence models in JAX: write a cell once, as the equations in the paper; run it every way."""
+
+from seqmodels import engines
+from seqmodels.cells import (
+    GRU,
+    LSTM,
+    RNN,
+    Cell,
+    Composite,
+    GatedCell,
+    GRUParams,
+    GRUState,
+    LearnedState,
+    LSTMParams,
+    LSTMState,
+    Residual,
+    RNNParams,
+    RNNState,
+    Stack,
+    VariationalDropout,
+    WeightDrop,
+    Zoneout,
+)
+from seqmodels.engines import trajectory, unroll
+from seqmodels.layers import Bidirectional
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
+    "Cell",
+    "Composite",
+    "GRUParams",
+    "GRUState",
+    "GatedCell",
+    "LSTMParams",
+    "LSTMState",
+    "LearnedState",
+    "RNNParams",
+    "RNNState",
+    "Residual",
+    "Stack",
+    "VariationalDropout",
+    "WeightDrop",
+    "Zoneout",
+    "engines",
+    "trajectory",
+    "unroll",
+]

@@ -1,0 +1,7 @@
+"""Ways of running a cell over time. `unroll` is the entry; `ENGINES` maps a method's name to its engine."""
+
+from seqmodels.engines.engine import Engine, Inputs
+from seqmodels.engines.registry import ENGINES, names_for
+from seqmodels.engines.unroll import trajectory, unroll
+
+__all__ = ["ENGINES", "Engine", "Inputs", "names_for", "trajectory", "unroll"]

@@ -1,0 +1,55 @@
+"""What every engine takes and gives."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from seqmodels.cells.base import Array, Cell, PyTree
+
+
+class Inputs(NamedTuple):
+    """One sequence made ready for an engine: time first, to be read forwards, padding zeroed.
+
+    Attributes:
+      xs: [T, *batch, D]; its type is the compute type.
+      state: the state before the first step, leaves [*batch, ...], at least float32.
+      valid: [T, *batch] booleans, False on padding, where the state must stand still; None: all valid.
+      resets: [T, *batch] booleans, True where the state is set to `fresh` before the step; None: nowhere.
+      fresh: what resets put in place of the state, like `state`; None without resets.
+      noise_ts: the cell's noise for each step, leaves [T, *batch, ...], or None.
+    """
+
+    xs: Array
+    state: PyTree
+    valid: Array | None
+    resets: Array | None
+    fresh: PyTree
+    noise_ts: PyTree
+
+
+class Engine(NamedTuple):
+    """One way of running a cell over time.
+
+    Attributes:
+      name: what `unroll(..., method=name)` asks for.
+      kinds: the kinds of cell it can run, subclasses of `Cell`.
+      run: `(cell, params, inputs, observe) -> (state, observed, ys)`: the last state; `observe(state)` of every
+        step, time first; the outputs [T, *batch, F]. Outputs on padding may be anything finite.
+    """
+
+    name: str
+    kinds: tuple[type[Cell], ...]
+    run: Callable[[Any, PyTree, Inputs, Callable[[PyTree], PyTree]], tuple[PyTree, PyTree, Array]]
+
+
+def select(where: Array | None, then: PyTree, other: PyTree) -> PyTree:
+    """`then` in the rows where `where` [*batch] is True, `other` elsewhere; `other` where there is no `where`."""
+    if where is None:
+        return other
+
+    def leaf(a: Array, b: Array) -> Array:
+        return jnp.where(where.reshape(where.shape + (1,) * (b.ndim - where.ndim)), a, b)
+
+    return jax.tree.map(leaf, then, other)

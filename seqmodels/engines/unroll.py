@@ -1,0 +1,225 @@
+"""The one entry: runs a cell over whole sequences."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, Run, cast, state_dtype
+from seqmodels.engines.engine import Inputs, select
+from seqmodels.engines.registry import choose
+
+
+def unroll(
+    cell: Cell | Composite,
+    params: PyTree,
+    xs: Array,
+    state: PyTree = None,
+    *,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    reverse: bool = False,
+    method: str = "auto",
+    key: Array | None = None,
+) -> tuple[PyTree, Array]:
+    """Runs `cell` over sequences and returns the last state and all outputs, carry first as in `lax.scan`.
+
+    It is jitted inside: an eager call compiles once for each cell, method, direction and shape.
+
+    Args:
+      cell: a cell, a `Stack`, or a `Bidirectional` layer.
+      params: its parameters, as made by `cell.init`.
+      xs: inputs [batch, time, D], or [time, D] for a single sequence; the type is the compute type.
+      state: the state to begin with, leaves [batch, ...]; None: `cell.initial_state(params, batch_shape)`.
+      lengths: valid steps of each row, integers [batch] (a scalar for a single sequence). Beyond its length a row's
+        state stands still and its outputs are 0; whatever the padding holds, NaN included, reaches neither values
+        nor gradients.
+      resets: booleans [batch, time] ([time]): a new sequence starts at t, so no state crosses the border between
+        t-1 and t, in either direction.
+      reverse: reads each row from its last valid step to its first; outputs stay at their input positions.
+      method: the engine, "auto" or one of `seqmodels.engines.ENGINES`.
+      key: for noise (dropout, zoneout, ...); None runs without.
+
+    Returns:
+      `(state, ys)`: the state after the last step read, at least float32; ys [batch, time, F] of the type of `xs`.
+
+    Raises:
+      ValueError: for an unknown engine or one that cannot run this cell.
+      AssertionError: for shapes or types other than the above.
+
+    Example:
+      >>> import seqmodels as sm
+      >>> cell = sm.LSTM(hidden_size=4)
+      >>> params = cell.init(jax.random.key(0), 3)
+      >>> state, ys = unroll(cell, params, jnp.ones((2, 5, 3)), lengths=jnp.array([5, 2]))
+      >>> ys.shape, float(abs(ys[1, 2:]).max())
+      ((2, 5, 4), 0.0)
+    """
+    _check(cell, params, xs, state, lengths, resets, method)
+    last, ys = _compose(cell, params, xs, state, lengths, resets, key, reverse=reverse, method=method, observe=None)
+    return last, ys
+
+
+def trajectory(
+    cell: Cell | Composite,
+    params: PyTree,
+    xs: Array,
+    state: PyTree = None,
+    *,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    reverse: bool = False,
+    method: str = "auto",
+    key: Array | None = None,
+) -> PyTree:
+    """All states, at their input positions: leaves [batch, time, ...]; the arguments are those of `unroll`.
+
+    Example:
+      >>> import seqmodels as sm
+      >>> cell = sm.LSTM(hidden_size=4)
+      >>> params = cell.init(jax.random.key(0), 3)
+      >>> trajectory(cell, params, jnp.ones((2, 5, 3))).c.shape
+      (2, 5, 4)
+    """
+    _check(cell, params, xs, state, lengths, resets, method)
+    states, _ = _compose(cell, params, xs, state, lengths, resets, key, reverse=reverse, method=method, observe=_itself)
+    return states
+
+
+def _itself(state: PyTree) -> PyTree:
+    return state
+
+
+def _nothing(state: PyTree) -> None:
+    del state
+
+
+def _check(
+    cell: Cell | Composite,
+    params: PyTree,
+    xs: Array,
+    state: PyTree,
+    lengths: Array | None,
+    resets: Array | None,
+    method: str,
+) -> None:
+    """Shapes and types of the arguments."""
+    if xs.ndim < 2 or not jnp.issubdtype(xs.dtype, jnp.floating):
+        raise AssertionError(f"xs must be [batch, time, features] of a float type (got {xs.dtype}{list(xs.shape)})")
+    batch_shape = xs.shape[:-2]
+    if lengths is not None:
+        chex.assert_type(lengths, int)
+        chex.assert_shape(lengths, batch_shape)
+    if resets is not None:
+        chex.assert_type(resets, bool)
+        chex.assert_shape(resets, xs.shape[:-1])
+    if state is not None:
+        expected = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
+        chex.assert_trees_all_equal_shapes(state, expected)
+    if isinstance(cell, Cell) and not isinstance(cell, Composite):
+        choose(cell, method)
+
+
+@functools.partial(jax.jit, static_argnames=("cell", "reverse", "method", "observe"))
+def _compose(
+    cell: Cell | Composite,
+    params: PyTree,
+    xs: Array,
+    state: PyTree,
+    lengths: Array | None,
+    resets: Array | None,
+    key: Array | None,
+    *,
+    reverse: bool,
+    method: str,
+    observe: Callable[[PyTree], PyTree] | None,
+) -> tuple[PyTree, Array]:
+    """Runs a cell, or a composite part by part; returns last states, or what `observe` makes of all of them."""
+    if state is None:
+        state = cell.initial_state(params, xs.shape[:-2])
+    state = cast(state, state_dtype(xs.dtype))
+
+    reading = _Reading(lengths, resets, method, observe)
+
+    def run_in(reverse: bool) -> Run:
+        def run(
+            part: Any, params: PyTree, xs: Array, state: PyTree, key: Array | None, *, turn: bool = False
+        ) -> tuple[PyTree, Array]:
+            direction = reverse != turn
+            if isinstance(part, Composite):
+                return part.compose(run_in(direction), params, xs, state, key)
+            return reading.run(part, params, xs, state, key, reverse=direction)
+
+        return run
+
+    return run_in(reverse)(cell, params, xs, state, key)
+
+
+class _Reading(NamedTuple):
+    """How every cell of one call is run."""
+
+    lengths: Array | None
+    resets: Array | None
+    method: str
+    observe: Callable[[PyTree], PyTree] | None
+
+    def run(
+        self, cell: Cell, params: PyTree, xs: Array, state: PyTree, key: Array | None, *, reverse: bool
+    ) -> tuple[PyTree, Array]:
+        """Makes the inputs ready, calls the engine, and puts its outputs back to where they belong."""
+        axis, batch_shape, steps = xs.ndim - 2, xs.shape[:-2], xs.shape[-2]
+        xs = jnp.moveaxis(xs, axis, 0)
+        valid = None if self.lengths is None else _valid(self.lengths, steps)
+        if valid is not None:
+            xs = select(valid, xs, jnp.zeros_like(xs))
+        resets = None if self.resets is None else _starts(jnp.moveaxis(self.resets, -1, 0), valid, reverse)
+        fresh = None if resets is None else cast(cell.initial_state(params, batch_shape), state_dtype(xs.dtype))
+        noise_ts = None
+        if key is not None and isinstance(cell, GatedCell):
+            params, noise_ts = cell.noise(params, key, steps, batch_shape)
+
+        def turn(tree: PyTree) -> PyTree:
+            return _flip(tree, self.lengths, steps) if reverse else tree
+
+        inputs = Inputs(turn(xs), state, valid, turn(resets), fresh, noise_ts)
+        last, observed, ys = choose(cell, self.method).run(cell, params, inputs, self.observe or _nothing)
+        ys = turn(ys)
+        if valid is not None:
+            ys = select(valid, ys, jnp.zeros_like(ys))
+        if self.observe is not None:
+            last = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), turn(observed))
+        return last, jnp.moveaxis(ys, 0, axis)
+
+
+def _valid(lengths: Array, steps: int) -> Array:
+    """[T, *batch]: whether step t lies within the row's length."""
+    t = jnp.arange(steps).reshape((steps,) + (1,) * lengths.ndim)
+    return t < lengths
+
+
+def _starts(resets: Array, valid: Array | None, reverse: bool) -> Array:
+    """[T, *batch]: where the state starts anew *before* step t is read, in input order.
+
+    Reading backwards, the border between t-1 and t is crossed on the way into t-1. Starts on padding are none.
+    """
+    if valid is not None:
+        resets = resets & valid
+    if reverse:
+        resets = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])])
+    return resets
+
+
+def _flip(tree: PyTree, lengths: Array | None, steps: int) -> PyTree:
+    """Reverses the valid part of each row along the time axis 0; padding stays where it is. Its own inverse."""
+    if lengths is None:
+        return jax.tree.map(lambda x: jnp.flip(x, 0), tree)
+    t = jnp.arange(steps, dtype=lengths.dtype).reshape((steps,) + (1,) * lengths.ndim)
+    source = jnp.where(t < lengths, jnp.minimum(lengths, steps) - 1 - t, t)
+
+    def leaf(x: Array) -> Array:
+        return jnp.take_along_axis(x, source.reshape(source.shape + (1,) * (x.ndim - source.ndim)), axis=0)
+
+    return jax.tree.map(leaf, tree)

@@ -1,0 +1,24 @@
+"""Errors that the user can mend: the command line prints them without a traceback."""
+
+
+class UserError(Exception):
+    """Something outside the program is wrong, and the message says what and how to mend it.
+
+    The command line prints one line for each fault and exits with code 2. Anything else that is raised is a
+    defect of the program and keeps its traceback.
+
+    Args:
+      *lines: one readable sentence for each fault: the file, the key, the value and the remedy.
+
+    Example:
+      >>> error = UserError("a.toml: run.steps: must be at least 1 (got 0)", "a.toml: run.sead: unknown key")
+      >>> len(error.lines)
+      2
+      >>> print(error)
+      a.toml: run.steps: must be at least 1 (got 0)
+      a.toml: run.sead: unknown key
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines

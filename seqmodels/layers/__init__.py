@@ -1,0 +1,8 @@
+"""Layers: sequence in, sequence out."""
+
+from seqmodels.cells.masks import dropout
+from seqmodels.layers.bidirectional import Bidirectional, BidirectionalParams
+from seqmodels.layers.embedding import Embedding
+from seqmodels.layers.linear import Linear, LinearParams
+
+__all__ = ["Bidirectional", "BidirectionalParams", "Embedding", "Linear", "LinearParams", "dropout"]

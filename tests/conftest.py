@@ -1,0 +1,26 @@
+"""Settings of the whole suite: strict types, warnings as errors (in pyproject.toml), no network."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
+
+
+@pytest.fixture
+def x64():
+    """Float64 within the test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> pathlib.Path:
+    """The folder with the real data sets; tests that need it are marked `data`."""
+    folder = os.environ.get("SEQMODELS_TEST_DATA")
+    if not folder:
+        pytest.skip("needs the real data sets: point SEQMODELS_TEST_DATA at a folder that holds them")
+    return pathlib.Path(folder)
