@@ -1,0 +1,113 @@
+"""The command line: `seqmodels train|evaluate|generate`; the scripts call the same functions.
+
+Exit codes: 0 done; 2 something that you can mend, said in a line for each fault; 130 and 143 stopped by Ctrl-C or
+SIGTERM after everything was saved; 1 a defect of the program, with its traceback.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from seqmodels.errors import UserError
+
+_EXIT_CODES = """\
+exit codes: 0 done; 2 something you can mend, one line for each fault; 130 / 143 stopped by Ctrl-C / SIGTERM after
+everything was saved (--resume goes on); 1 a defect of the program, with its traceback"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code.
+
+    Args:
+      arguments: what follows the program's name, the command first; None: those of the process.
+    """
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    from seqmodels import commands  # noqa: PLC0415 (imports JAX, which --help can do without)
+
+    try:
+        return int(getattr(commands, options.command)(options))
+    except UserError as error:
+        for line in error.lines:
+            print(line, file=sys.stderr)
+        return 2
+
+
+def script(command: str) -> None:
+    """What a file in `scripts/` calls: runs `command` with the process's arguments and exits with its code."""
+    sys.exit(main([command, *sys.argv[1:]]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seqmodels", description="Recurrent sequence models in JAX, trained from config files.", epilog=_EXIT_CODES
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_train(commands.add_parser("train", help="train a model from a config file", epilog=_EXIT_CODES))
+    _add_evaluate(commands.add_parser("evaluate", help="measure a trained model", epilog=_EXIT_CODES))
+    _add_generate(commands.add_parser("generate", help="write text with a trained model", epilog=_EXIT_CODES))
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 (slow, and seldom asked for)
+
+    return f"seqmodels {version('seqmodels')}"
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Trains the model that a config file describes; the run folder is run.dir/run.name."
+    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
+    parser.add_argument(
+        "assignments",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="changes to the config, such as run.steps=200 data.path=my.txt model.cell.hidden_size=512",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, if there is one")
+    parser.add_argument("--overwrite", action="store_true", help="remove the run in the folder, if there is one")
+    parser.add_argument("--keys", action="store_true", help="print every key of this config's task and leave")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="RUN", help="a run folder, such as runs/char_lm")
+    parser.add_argument(
+        "--checkpoint",
+        metavar="best|last|STEP",
+        default="best",
+        help="which parameters: those of the best validation (default), the last, or those saved after a step",
+    )
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Measures a trained model on a split of its data, beside simple baselines."
+    _add_run(parser)
+    parser.add_argument("--split", choices=("valid", "test"), default="test", help="default: test")
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Writes text with a trained language model, as it is drawn."
+    _add_run(parser)
+    parser.add_argument("--prompt", default="", help="what the text goes on from; default: the start of a line")
+    parser.add_argument("--length", type=_at_least(0), default=500, help="symbols to write (default 500)")
+    parser.add_argument("--temperature", type=float, default=0.8, help="0: the likeliest; 1: as learnt (default 0.8)")
+    parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest symbols")
+    parser.add_argument("--top-p", type=float, metavar="P", help="draw among the likeliest of joint probability P")
+    parser.add_argument("--seed", type=_at_least(0), default=0, help="decides the draws (default 0)")
+    parser.add_argument("--samples", type=_at_least(1), default=1, metavar="N", help="texts to write (default 1)")
+
+
+class _at_least:  # noqa: N801 (used as a function)
+    """Reads a whole number with a lower bound."""
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def __call__(self, text: str) -> int:
+        if not text.lstrip("-").isdecimal() or int(text) < self.least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {self.least} (got {text!r})")
+        return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

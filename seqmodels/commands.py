@@ -1,0 +1,205 @@
+"""What the commands do: put config, task, run folder and loop together, and show results."""
+
+import argparse
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from seqmodels import config as configs
+from seqmodels.analysis import curves
+from seqmodels.errors import UserError
+from seqmodels.models import Sampling
+from seqmodels.tasks import TASKS
+from seqmodels.tasks.language_modelling import Config, LanguageModelling, TextModel
+from seqmodels.training.checkpoint import CheckpointError, Checkpoints
+from seqmodels.training.devices import make_mesh, place_batches
+from seqmodels.training.evaluation import evaluate as measure
+from seqmodels.training.interrupts import exit_code
+from seqmodels.training.loop import InterruptedRun, Loop
+from seqmodels.training.progress import Progress, format_measure
+from seqmodels.training.run_folder import RunFolder
+from seqmodels.training.step import TrainState, make_step
+
+_SCHEMAS = {name: task.Config for name, task in TASKS.items()}
+_MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir")
+
+
+def train(options: argparse.Namespace) -> int:
+    """Trains from a config file; see `seqmodels train --help`."""
+    path = Path(options.config)
+    config = configs.load(path, options.assignments, _SCHEMAS)
+    if options.keys:
+        print(configs.help_text(type(config)))
+        return 0
+    name = config.run.name or path.stem
+    task = TASKS[config.task.name](config)
+    place = place_batches(
+        make_mesh(config.devices.mesh), config.data.batch_size, axis=0 if config.training.accumulate == 1 else 1
+    )
+    folder = Path(config.run.dir) / name
+    text = configs.dumps(config)
+    with RunFolder.create(folder, text, resume=options.resume, overwrite=options.overwrite) as run:
+        if run.finished:
+            _say(f"the run in {run.path} is finished: see {run.path / 'result.json'}")
+            return 0
+        _check_same_run(run, text, task)
+        with Progress(config.run.steps) as progress:
+            loop = Loop(task, config.run, config.training, config.optimizer, run, progress, place)
+            _introduce(task, loop)
+            try:
+                metrics = loop.fit()
+            except InterruptedRun as stop:
+                progress.note(f"stopped by {stop.signal.name} at step {stop.step:,}; everything is saved. Go on with:")
+                progress.note(f"  {_resume_command()}")
+                return exit_code(stop.signal)
+        _conclude(name, run, task, loop, metrics)
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Measures a trained model; see `seqmodels evaluate --help`."""
+    config, checkpoints, step = _open(options)
+    task = TASKS[config.task.name](config)
+    restored = checkpoints.restore(_shapes(config, task), step)
+    _check_same_data(restored.extra, task, options.folder)
+    metrics = {f"{options.split}/{name}": x for name, x in measure(task, restored.tree.result, options.split).items()}
+    _say(f"{options.folder}, step {restored.step:,}")
+    _show(metrics, task.baselines())
+    return 0
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Writes text with a trained model; see `seqmodels generate --help`."""
+    try:
+        sampling = Sampling(options.temperature, options.top_k, options.top_p)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    config, checkpoints, step = _open(options)
+    model = TextModel.restore(config, checkpoints.read_extra(step))
+    params = checkpoints.restore(_shapes(config, model), step).tree.result
+    for number in range(options.samples):
+        if options.samples > 1:
+            print(f"--- sample {number + 1} of {options.samples} ---")
+        print(options.prompt, end="", flush=True)
+        key = jax.random.fold_in(jax.random.key(options.seed), number)
+        for (piece,) in model.write(params, options.prompt, key, length=options.length, sampling=sampling):
+            print(piece, end="", flush=True)
+        print()
+    return 0
+
+
+def _say(line: str) -> None:
+    """A line for people, never wrapped."""
+    print(line, flush=True)
+
+
+def _introduce(task: LanguageModelling, loop: Loop) -> None:
+    """What is trained, on what, where."""
+    sizes = [leaf.size for leaf in jax.tree.leaves(loop.like().params)]
+    for line in task.describe():
+        loop.progress.note(line)
+    loop.progress.note(f"{sum(sizes):,} parameters; {jax.device_count()} {jax.default_backend()} device(s)")
+
+
+def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, metrics: Mapping[str, float]) -> None:
+    """Writes result and picture, and shows the result beside the baselines."""
+    baselines = task.baselines()
+    objective = f"valid/{task.objective}"
+    curves.draw(
+        run.metrics.read(), run.path / "curves.png", objective=task.objective, baselines=baselines[objective], title=name
+    )
+    result = {
+        "task": task.name,
+        "config": name,
+        "steps": loop.run.steps,
+        "seconds": loop.seconds,
+        "metrics": dict(metrics),
+        "baselines": baselines,
+    }
+    run.write_json("result.json", result)
+    _show(metrics, baselines)
+    _say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
+
+
+def _show(metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> None:
+    """Each metric, with what simple methods reach."""
+    for name, value in metrics.items():
+        others = "".join(f"   {other} {x:.4g}" for other, x in baselines.get(name, {}).items())
+        _say(f"{name.partition('/')[0]:<6} {format_measure(name, value):<24}{others}".rstrip())
+
+
+def _open(options: argparse.Namespace) -> tuple[Config, Checkpoints, int | None]:
+    """The config and the checkpoints of a run folder, and which of these was asked for."""
+    run = RunFolder(options.folder)
+    _ = run.config_text  # says so if it is not the folder of a run
+    config = configs.load(run.path / "config.toml", [], _SCHEMAS)
+    checkpoints = Checkpoints(run.checkpoints)
+    return config, checkpoints, _which(checkpoints, options.checkpoint)
+
+
+def _which(checkpoints: Checkpoints, asked: str) -> int | None:
+    """The step of a checkpoint; None: the newest."""
+    if asked == "best":
+        return checkpoints.best_step()
+    if asked == "last":
+        return None
+    if not asked.isdecimal() or int(asked) not in checkpoints.steps():
+        there = ", ".join(map(str, checkpoints.steps())) or "none"
+        raise CheckpointError(f"--checkpoint: 'best', 'last' or a saved step (got {asked!r}; there are {there})")
+    return int(asked)
+
+
+def _shapes(config: Config, task: TextModel) -> TrainState:
+    """The shapes of what a run with this config saves."""
+    step = make_step(
+        task, config.optimizer.build(config.run.steps), seed=config.run.seed, averaging=config.training.averaging
+    )
+    shapes: TrainState = jax.eval_shape(step.init, jax.random.key(0))
+    return shapes
+
+
+def _check_same_run(run: RunFolder, text: str, task: LanguageModelling) -> None:
+    """Refuses to go on with a run whose config or data were others."""
+    before, now = (dict(_flat(tomllib.loads(t))) for t in (run.config_text, text))
+    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    faults = [
+        f"{run.path}: {key} was {before.get(key, 'not set')!r}, now {now.get(key, 'not set')!r}"
+        for key in changed
+        if key not in _MAY_CHANGE
+    ]
+    if faults:
+        raise UserError(*faults, f"{run.path}: --resume needs the config it began with; or choose another run.name")
+    checkpoints = Checkpoints(run.checkpoints)
+    if checkpoints.steps():
+        _check_same_data(checkpoints.read_extra(), task, str(run.path))
+
+
+def _check_same_data(extra: Mapping[str, Any], task: LanguageModelling, folder: str) -> None:
+    """Refuses data other than those a checkpoint was trained on."""
+    if extra["data_sha256"] != task.corpus.fingerprint:
+        raise UserError(
+            f"{folder}: the text of {task.corpus.name} is not the one this run was trained on (its sha256 differs); "
+            "give back the old file, or start a new run"
+        )
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Key paths and values of nested tables."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def _resume_command() -> str:
+    """The command that goes on with this run."""
+    program = Path(sys.argv[0])
+    start = ["python", sys.argv[0]] if program.suffix == ".py" else [program.name]
+    rest = [argument for argument in sys.argv[1:] if argument not in ("--resume", "--overwrite")]
+    return shlex.join([*start, *rest, "--resume"])

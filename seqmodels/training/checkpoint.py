@@ -1,0 +1,287 @@
+"""Checkpoints of a training run: whole or not there, and checked to the last bit when read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import jax
+import numpy as np
+
+from seqmodels.errors import UserError
+from seqmodels.training.array_store import read_arrays, write_arrays
+from seqmodels.training.leaves import differences, host_leaves, named_leaves, place
+from seqmodels.training.manifest import (
+    DamagedError,
+    Manifest,
+    array_sha256,
+    check_files,
+    read_manifest,
+    to_disk,
+    write_manifest,
+)
+from seqmodels.training.run_folder import JSON
+
+_ARRAYS: Final = "arrays"
+_WRITING, _REMOVED, _REPLACED = ".writing-", ".removed-", ".replaced-"
+_SHOWN_FAULTS: Final = 8
+
+Tree = TypeVar("Tree")
+Loaded = TypeVar("Loaded")
+
+
+class CheckpointError(UserError):
+    """A checkpoint cannot be written, cannot be read, or belongs to another model."""
+
+
+@dataclass(frozen=True)
+class Restored(Generic[Tree]):
+    """What `Checkpoints.restore` found.
+
+    Attributes:
+      step: the optimizer step after which the checkpoint was saved.
+      tree: the arrays, in the structure asked for.
+      extra: the JSON saved beside them.
+      skipped: a sentence for each newer checkpoint that was damaged and passed over.
+    """
+
+    step: int
+    tree: Tree
+    extra: Mapping[str, Any]
+    skipped: tuple[str, ...]
+
+
+class Checkpoints:
+    """The checkpoints in one folder, each a folder named after its step.
+
+    A checkpoint is written beside its place under a hidden name, forced to the disk and then renamed, so that a
+    process killed at any moment leaves only whole ones. A manifest holds the sha256 of every file and, apart from
+    that, of every array as it was in memory; nothing is given out that differs in a single bit.
+
+    Only one process may save into a folder (`RunFolder` holds the lock); any number may read meanwhile. Nothing is
+    written, not even the folder, before the first `save`. orbax stores the arrays.
+
+    Args:
+      folder: where the checkpoints are.
+      keep_last: how many of the newest are kept, at least 1.
+      keep_best: whether the one with the lowest score is kept too.
+
+    Example:
+      >>> import tempfile
+      >>> import jax.numpy as jnp
+      >>> checkpoints = Checkpoints(tempfile.mkdtemp(), keep_last=1)
+      >>> checkpoints.save(10, {"w": jnp.ones(3)}, {"vocabulary": "ab"}, score=2.5)
+      >>> checkpoints.save(20, {"w": jnp.zeros(3)}, {"vocabulary": "ab"}, score=2.7)
+      >>> checkpoints.steps(), checkpoints.best_step()
+      ([10, 20], 10)
+      >>> restored = checkpoints.restore({"w": jax.ShapeDtypeStruct((3,), jnp.float32)})
+      >>> restored.step, restored.tree["w"].tolist(), restored.extra["vocabulary"]
+      (20, [0.0, 0.0, 0.0], 'ab')
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, keep_last: int = 2, keep_best: bool = True) -> None:
+        if keep_last < 1:
+            raise ValueError(f"keep_last must be at least 1 (got {keep_last})")
+        self.folder = Path(folder).absolute()
+        self.keep_last = keep_last
+        self.keep_best = keep_best
+
+    def save(self, step: int, tree: Any, extra: Mapping[str, JSON], *, score: float | None = None) -> None:
+        """Saves a checkpoint; when this returns it is whole on the disk.
+
+        A checkpoint of the same step is replaced, and there is no moment without a whole one. Then those beyond
+        `keep_last` and the best are removed, and damaged ones with them.
+
+        Args:
+          step: the optimizer step, not negative.
+          tree: any pytree of arrays.
+          extra: JSON to keep beside the arrays. Tuples come back as lists, NaN and infinities as they are.
+          score: what this state reached, lower is better; None or NaN never counts as the best.
+
+        Raises:
+          CheckpointError: if the disk is full or cannot be written. The earlier checkpoints are as they were.
+        """
+        if step < 0:
+            raise ValueError(f"step must not be negative (got {step})")
+        head = {
+            "step": step,
+            "score": None if score is None or math.isnan(score) else float(score),
+            "extra": json.loads(json.dumps(extra)),
+        }
+        leaves = host_leaves(tree)
+        temporary = self.folder / f"{_WRITING}{step:09d}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._tidy()
+            _write(temporary, head, leaves)
+            self._publish(temporary, step)
+            self._remove_all_but(self._worth_keeping(step))
+        except Exception as error:
+            raise CheckpointError(
+                f"cannot save the checkpoint of step {step} in {self.folder}: {_reason(error)}; make room on "
+                "the disk or make it writable, then resume from the last checkpoint"
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def restore(self, like: Tree, step: int | None = None) -> Restored[Tree]:
+        """Reads the newest checkpoint that is undamaged, or that of one step.
+
+        Args:
+          like: a pytree of arrays or `jax.ShapeDtypeStruct` with the structure, shapes and dtypes wanted. A leaf
+            that was put on certain devices is restored onto them, others onto the default device.
+          step: the step wanted; None takes the newest.
+
+        Returns:
+          The state, as jax arrays, and what was passed over.
+
+        Raises:
+          CheckpointError: if there is none, if all are damaged (one line each), or if it is of another model.
+        """
+        wanted = named_leaves(like)
+
+        def load(folder: Path, manifest: Manifest) -> dict[str, np.ndarray[Any, Any]]:
+            _check_same_model(folder, manifest, wanted)
+            return _read(folder, manifest)
+
+        manifest, arrays, skipped = self._first_whole(step, load)
+        leaves = {name: place(arrays[name], leaf) for name, leaf in wanted.items()}
+        for name, leaf in leaves.items():
+            if leaf.dtype != arrays[name].dtype:
+                raise CheckpointError(f"{name} was saved as {arrays[name].dtype.name}, which needs JAX_ENABLE_X64=1")
+        tree = jax.tree.unflatten(jax.tree.structure(like), leaves.values())
+        return Restored(manifest["step"], tree, manifest["extra"], skipped)
+
+    def read_extra(self, step: int | None = None) -> Mapping[str, Any]:
+        """Reads the JSON of the checkpoint that `restore` would take; raises as `restore`."""
+        return dict(self._first_whole(step, lambda folder, manifest: None)[0]["extra"])
+
+    def steps(self) -> list[int]:
+        """Lists the steps of all checkpoints, oldest first, damaged ones included."""
+        if not self.folder.is_dir():
+            return []
+        pattern = re.compile(rf"(?:{re.escape(_REPLACED)})?(\d{{9,}})")
+        return sorted({int(match[1]) for path in self.folder.iterdir() if (match := pattern.fullmatch(path.name))})
+
+    def best_step(self) -> int | None:
+        """Gives the step with the lowest score, the earliest of equals; None if no checkpoint has a score."""
+        return _best(self._scores())
+
+    def _first_whole(
+        self, step: int | None, load: Callable[[Path, Manifest], Loaded]
+    ) -> tuple[Manifest, Loaded, tuple[str, ...]]:
+        steps = self.steps()
+        if step is not None and step not in steps:
+            there = f"there are: {', '.join(map(str, steps))}" if steps else "there is none at all"
+            raise CheckpointError(f"no checkpoint of step {step} in {self.folder} ({there})")
+        if not steps:
+            raise CheckpointError(f"no checkpoint in {self.folder}: was a run saved there?")
+        faults: list[str] = []
+        for candidate in reversed(steps) if step is None else [step]:
+            folder = self._locate(candidate)
+            try:
+                manifest = read_manifest(folder, candidate)
+                check_files(folder, manifest)
+                return manifest, load(folder, manifest), tuple(faults)
+            except DamagedError as damage:
+                faults.append(f"checkpoint {folder} is damaged: {damage}")
+        remedy = "put a copy of one in its place, or start the run again with --overwrite"
+        raise CheckpointError(f"no undamaged checkpoint in {self.folder}; {remedy}", *faults)
+
+    def _place_of(self, step: int) -> Path:
+        return self.folder / f"{step:09d}"
+
+    def _locate(self, step: int) -> Path:
+        place = self._place_of(step)
+        aside = self.folder / f"{_REPLACED}{step:09d}"
+        return aside if aside.exists() and not place.exists() else place
+
+    def _scores(self) -> dict[int, float | None]:
+        """The scores of all checkpoints whose manifest can be read."""
+        scores: dict[int, float | None] = {}
+        for step in self.steps():
+            with contextlib.suppress(DamagedError):
+                scores[step] = read_manifest(self._locate(step), step)["score"]
+        return scores
+
+    def _publish(self, temporary: Path, step: int) -> None:
+        place = self._place_of(step)
+        if place.exists():
+            # No system renames onto a full folder: the old one steps aside, where `_locate` still finds it.
+            os.rename(place, self.folder / f"{_REPLACED}{step:09d}")
+        os.rename(temporary, place)
+        to_disk(self.folder, self.folder.parent)
+        self._tidy()
+
+    def _worth_keeping(self, saved: int) -> set[int]:
+        scores = self._scores()
+        best = _best(scores) if self.keep_best else None
+        return {saved, *sorted(scores)[-self.keep_last :], *([] if best is None else [best])}
+
+    def _remove_all_but(self, kept: set[int]) -> None:
+        for step in self.steps():
+            if step not in kept:
+                # Renamed first: a removal that is cut short must not look like a damaged checkpoint.
+                os.rename(self._place_of(step), self.folder / f"{_REMOVED}{step:09d}")
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Removes what a killed process left, and brings back what it had only put aside."""
+        for path in sorted(self.folder.glob(".*-*")):
+            if path.name.startswith((_WRITING, _REMOVED)):
+                shutil.rmtree(path)
+            elif path.name.startswith(_REPLACED):
+                place = self.folder / path.name.removeprefix(_REPLACED)
+                if place.exists():
+                    shutil.rmtree(path)
+                else:
+                    os.rename(path, place)
+
+
+def _best(scores: Mapping[int, float | None]) -> int | None:
+    known = [(score, step) for step, score in scores.items() if score is not None]
+    return min(known)[1] if known else None
+
+
+def _write(folder: Path, head: Manifest, leaves: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Writes a whole checkpoint and forces it to the disk."""
+    folder.mkdir()
+    # Arrays without elements cannot be stored; the manifest says all there is to say about them.
+    write_arrays(folder / _ARRAYS, {name: leaf for name, leaf in leaves.items() if leaf.size})
+    write_manifest(folder, head, leaves)
+    to_disk(*folder.rglob("*"), folder)
+
+
+def _check_same_model(folder: Path, manifest: Manifest, wanted: Mapping[str, Any]) -> None:
+    # orbax would cast another dtype without a word
+    faults = differences(manifest["leaves"], wanted)
+    if faults:
+        more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
+        headline = f"checkpoint {folder} is of another model; use the config it was saved with, or start a new run"
+        raise CheckpointError(headline, *faults[:_SHOWN_FAULTS], *more)
+
+
+def _read(folder: Path, manifest: Manifest) -> dict[str, np.ndarray[Any, Any]]:
+    """Reads the arrays and compares each with what was in memory when it was saved."""
+    leaves = manifest["leaves"]
+    arrays = {name: np.zeros(leaf["shape"], leaf["dtype"]) for name, leaf in leaves.items() if 0 in leaf["shape"]}
+    try:
+        arrays |= read_arrays(folder / _ARRAYS, (name for name in leaves if name not in arrays))
+    except Exception as error:
+        raise DamagedError(f"its arrays cannot be read ({_reason(error)})") from error
+    for name, leaf in leaves.items():
+        if name not in arrays or array_sha256(arrays[name]) != leaf["sha256"]:
+            raise DamagedError(f"{name} is not the array that was saved (its sha256 differs)")
+    return arrays
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

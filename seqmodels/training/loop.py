@@ -1,0 +1,263 @@
+"""The training loop: steps, rows of metrics, validation, checkpoints, interrupts."""
+
+import dataclasses
+import itertools
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqmodels.errors import UserError
+from seqmodels.training.checkpoint import Checkpoints
+from seqmodels.training.evaluation import evaluate
+from seqmodels.training.interrupts import Interrupts
+from seqmodels.training.optimizers import Optimizer, learning_rate
+from seqmodels.training.progress import Progress, TensorBoard
+from seqmodels.training.run_folder import RunFolder
+from seqmodels.training.samples import add_sample, drop_samples_after
+from seqmodels.training.step import Step, TrainState, make_step, zero_sums
+from seqmodels.training.tables import Run, Training
+from seqmodels.training.task import Task
+from seqmodels.training.watchers import EarlyStopping, PlateauState, PlateauWatcher, StoppingState
+
+
+class InterruptedRun(Exception):  # noqa: N818 (not an error: the run was stopped, and saved)
+    """The run was stopped by a signal after everything was saved.
+
+    Attributes:
+      signal: which one.
+      step: the step that was saved.
+    """
+
+    def __init__(self, signal: signal.Signals, step: int) -> None:
+        super().__init__(f"stopped by {signal.name} at step {step}")
+        self.signal = signal
+        self.step = step
+
+
+@dataclasses.dataclass
+class Watch:
+    """What validation has seen so far; part of every checkpoint."""
+
+    stopping: StoppingState
+    plateau: PlateauState
+
+    def to_json(self) -> dict[str, Any]:
+        """Both states as JSON."""
+        return {"stopping": self.stopping.to_json(), "plateau": self.plateau.to_json()}
+
+    def update(self, stopping: EarlyStopping, plateau: PlateauWatcher, score: float) -> None:
+        """Takes in the score of one more validation."""
+        self.stopping = stopping.update(self.stopping, score)
+        self.plateau = plateau.update(self.plateau, score)
+
+
+@dataclasses.dataclass
+class Loop:
+    """One run from its first or its last saved step to its end.
+
+    Args:
+      task: what is trained.
+      run: the table `[run]`.
+      training: the table `[training]`.
+      optimizer: the table `[optimizer]`.
+      folder: where the run writes, locked.
+      progress: what a person sees.
+      place: puts a batch on the devices.
+    """
+
+    task: Task
+    run: Run
+    training: Training
+    optimizer: Optimizer
+    folder: RunFolder
+    progress: Progress
+    place: Callable[[Any], Any]
+
+    def __post_init__(self) -> None:
+        """Builds the step; nothing is compiled or written yet."""
+        self.rate = learning_rate(self.optimizer, self.run.steps)
+        self.stopping = self.training.early_stopping
+        self.plateau = PlateauWatcher(self.optimizer.schedule)
+        self.step: Step = make_step(
+            self.task,
+            self.optimizer.build(self.run.steps),
+            seed=self.run.seed,
+            accumulate=self.training.accumulate,
+            averaging=self.training.averaging,
+        )
+        self.update = jax.jit(self.step.update, donate_argnums=0)
+        self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.run.keep_last)
+        self.tensorboard = TensorBoard(self.folder.path / "tensorboard") if self.run.tensorboard else None
+        self._began = time.perf_counter()
+        self._watch_clock(0)
+
+    def fit(self) -> dict[str, float]:
+        """Trains to the end and returns what the best checkpoint reaches, as "valid/..." and "test/...".
+
+        Raises:
+          InterruptedRun: if a signal asked to stop; everything is saved.
+          UserError: if the loss is no longer a number, or the disk refuses.
+        """
+        with Interrupts() as interrupts:
+            state, watch = self._begin()
+            state = self._train(state, watch, interrupts)
+            return self._finish(state)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, the parts before a resume included."""
+        return time.perf_counter() - self._began
+
+    def like(self) -> TrainState:
+        """The shapes and types of the state, without computing it."""
+        state: TrainState = jax.eval_shape(self.step.init, jax.random.key(self.run.seed))
+        return state
+
+    def _begin(self) -> tuple[TrainState, Watch]:
+        """The saved state, if there is one, with the files cut back to it; else a new one."""
+        if not self.checkpoints.steps():
+            self.folder.metrics.truncate_after(0)
+            drop_samples_after(self.folder, -1)
+            state = jax.jit(self.step.init)(jax.random.key(self.run.seed))
+            self._sample(state, 0)
+            return state, Watch(self.stopping.start(), self.plateau.start())
+        restored = self.checkpoints.restore(self.like())
+        for line in restored.skipped:
+            self.progress.note(line)
+        self.progress.note(f"resumed at step {restored.step:,}")
+        self.folder.metrics.truncate_after(restored.step)
+        drop_samples_after(self.folder, restored.step)
+        self._began -= restored.extra["seconds"]
+        saved = restored.extra["watch"]
+        watch = Watch(StoppingState.from_json(saved["stopping"]), PlateauState.from_json(saved["plateau"]))
+        return restored.tree, watch
+
+    def _train(self, state: TrainState, watch: Watch, interrupts: Interrupts) -> TrainState:
+        """Steps until the end, an early stop or a signal."""
+        start = int(state.step)
+        began = time.perf_counter()
+        batches = self._batches(start)
+        for done in range(start + 1, self.run.steps + 1):
+            if watch.stopping.stop:
+                self.progress.note(f"stopped early: no gain in {self.stopping.patience} validations")
+                break
+            state = self.update(state, next(batches))
+            if done == start + 1:
+                jax.block_until_ready(state)
+                self.progress.note(f"first step after {time.perf_counter() - began:.1f} s, compilation included")
+                self._watch_clock(done)
+            state = self._look(state, done, watch, save=interrupts.requested is not None)
+            if interrupts.requested and done < self.run.steps:
+                raise InterruptedRun(interrupts.requested, done)
+        return state
+
+    def _batches(self, start: int) -> Iterator[Any]:
+        """What each step reads, from step `start` on, placed on the devices."""
+        number = self.training.accumulate
+        batches = self.task.batches(start * number)
+        if number == 1:
+            yield from map(self.place, batches)
+        while group := list(itertools.islice(batches, number)):
+            yield self.place(jax.tree.map(lambda *leaves: np.stack(leaves), *group))
+
+    def _look(self, state: TrainState, done: int, watch: Watch, *, save: bool) -> TrainState:
+        """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order.
+
+        A row is on the disk before the checkpoint that includes its step, so that a run killed in between writes it
+        again in place of losing it.
+        """
+        last = done == self.run.steps
+        row: dict[str, float] = {}
+        score = None
+        if last or done % self.run.log_every == 0:
+            state, row = self._measure(state, done)
+        if last or done % self.run.validate_every == 0:
+            validation = self._validate(state, done)
+            score = validation[f"valid/{self.task.objective}"]
+            watch.update(self.stopping, self.plateau, score)
+            state = state.replace(scale=jnp.asarray(watch.plateau.scale, jnp.float32))
+            row |= validation
+        if row:
+            self._write(done, row)
+        if score is not None:
+            self._sample(state, done)
+        gained = score is not None and watch.stopping.waited == 0
+        if save or last or gained or done % self.run.checkpoint_every == 0:
+            self._save(state, done, watch, score)
+        elif score is None:
+            return state
+        self._watch_clock(done)
+        return state
+
+    def _measure(self, state: TrainState, done: int) -> tuple[TrainState, dict[str, float]]:
+        """The row of the steps since the last one, and the state with its sums emptied."""
+        sums = self._finite_sums(state, done)
+        steps = sums["grad_norm"][1]
+        since, seconds = done - self._clock[0], time.perf_counter() - self._clock[1]
+        weight = sums[self.task.measures[0]][1]
+        means = {name: total / max(count, 1.0) for name, (total, count) in sums.items()}
+        row = {f"train/{name}": value for name, value in self.task.metrics(means).items()}
+        row["grad_norm"] = means["grad_norm"]
+        row["learning_rate"] = float(self.rate(done - 1)) * float(state.scale)
+        if since > 0:
+            row[f"train/{self.task.weight_unit}_per_s"] = weight / steps * since / seconds
+        self.progress.train(done, row)
+        self._watch_clock(done)
+        return state.replace(sums=zero_sums(self.task)), row
+
+    def _watch_clock(self, done: int) -> None:
+        """Starts to measure speed anew, so that compilation, validation and checkpoints do not count."""
+        self._clock = (done, time.perf_counter())
+
+    def _finite_sums(self, state: TrainState, done: int) -> dict[str, tuple[float, float]]:
+        """The sums on the host; refuses what is no longer a number."""
+        sums = {name: (float(total), float(weight)) for name, (total, weight) in jax.device_get(state.sums).items()}
+        for name, (total, _) in sums.items():
+            if not math.isfinite(total):
+                raise UserError(
+                    f"{name} is no longer finite at step {done:,}; the last checkpoint is unharmed. Lower "
+                    "optimizer.learning_rate or optimizer.clip_norm, or look at the data"
+                )
+        return sums
+
+    def _validate(self, state: TrainState, done: int) -> dict[str, float]:
+        """The metrics of the validation split."""
+        row = {f"valid/{name}": value for name, value in evaluate(self.task, state.result, "valid").items()}
+        self.progress.validation(done, row)
+        return row
+
+    def _write(self, done: int, row: dict[str, float]) -> None:
+        """One row of metrics, on the disk and for TensorBoard."""
+        self.folder.metrics.append({"step": done, **row})
+        if self.tensorboard is not None:
+            self.tensorboard.write(done, row)
+
+    def _sample(self, state: TrainState, done: int) -> None:
+        """A text written by the model as it is now."""
+        text = self.task.sample(state.result)
+        if text is not None:
+            add_sample(self.folder, done, text)
+            self.progress.text(f"sample after step {done:,}", text)
+
+    def _save(self, state: TrainState, done: int, watch: Watch, score: float | None) -> None:
+        """A checkpoint of all that the run needs to go on, never one that is not finite."""
+        self._finite_sums(state, done)
+        extra = {**self.task.extra(), "watch": watch.to_json(), "seconds": self.seconds}
+        self.checkpoints.save(done, state, extra, score=score)
+
+    def _finish(self, state: TrainState) -> dict[str, float]:
+        """Validation and test of the best checkpoint."""
+        best = self.checkpoints.best_step()
+        if best is not None and best != int(state.step):
+            state = self.checkpoints.restore(self.like(), best).tree
+        self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
+        metrics = {}
+        for split in ("valid", "test"):
+            metrics |= {f"{split}/{name}": x for name, x in evaluate(self.task, state.result, split).items()}
+        return metrics

@@ -1,0 +1,23 @@
+"""The file of texts that a run writes while it learns."""
+
+import re
+
+from seqmodels.training.run_folder import RunFolder
+
+SAMPLES = "samples.txt"
+_HEADING = re.compile(r"^=== step (\d+) ===$", re.MULTILINE)
+
+
+def add_sample(folder: RunFolder, step: int, text: str) -> None:
+    """Adds the text written after `step`, under a heading."""
+    folder.append_text(SAMPLES, f"=== step {step} ===\n{text}\n\n")
+
+
+def drop_samples_after(folder: RunFolder, step: int) -> None:
+    """Takes back what was written after `step`; a resumed run will write it again."""
+    path = folder.path / SAMPLES
+    if not path.exists():
+        return
+    text = path.read_text(encoding="utf-8")
+    later = next((match.start() for match in _HEADING.finditer(text) if int(match[1]) > step), len(text))
+    folder.write_text(SAMPLES, text[:later])

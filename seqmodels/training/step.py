@@ -1,0 +1,136 @@
+"""One optimizer step, a pure function of state and batch."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from seqmodels.cells.base import Array, PyTree
+from seqmodels.training.tables import Averaging
+from seqmodels.training.task import Sums, Task
+
+
+class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax leaves it untyped
+    """All that changes from step to step; saved whole, it makes a resumed run equal to one never stopped.
+
+    Attributes:
+      step: optimizer steps done, int32.
+      params: the parameters.
+      opt_state: the optimizer's state.
+      carry: what the task hands from step to step (the recurrent state of truncated back-propagation).
+      average: the averaged parameters, or None.
+      sums: measures since the last row of metrics, name -> (total, weight).
+      scale: what the scheduled learning rate is multiplied by, float32.
+    """
+
+    step: Array
+    params: PyTree
+    opt_state: PyTree
+    carry: PyTree
+    average: PyTree
+    sums: dict[str, tuple[Array, Array]]
+    scale: Array
+
+    @property
+    def result(self) -> PyTree:
+        """The parameters to validate and use: the average where there is one."""
+        return self.params if self.average is None else self.average
+
+
+class Step(NamedTuple):
+    """The two functions of training, each a pure one that may be jitted.
+
+    Attributes:
+      init: `(key) -> TrainState`.
+      update: `(state, batches) -> TrainState`; `batches` has the batches of one optimizer step, stacked along a
+        leading axis if there are several.
+    """
+
+    init: Callable[[Array], TrainState]
+    update: Callable[[TrainState, Any], TrainState]
+
+
+def make_step(
+    task: Task, optimizer: optax.GradientTransformation, *, seed: int, accumulate: int = 1, averaging: Averaging
+) -> Step:
+    """Puts a task and an optimizer together.
+
+    The randomness of step n is `fold_in(key(seed), n)`: the step's number decides it, whatever came before. Gradients
+    do not flow from one batch into those before it.
+
+    Args:
+      task: gives parameters, carry and loss.
+      optimizer: its updates are multiplied by `state.scale`.
+      seed: of all noise.
+      accumulate: number of batches in a step; their gradients are averaged, their carry is handed on.
+      averaging: what kind of average is kept.
+    """
+    gradient = jax.value_and_grad(task.loss, has_aux=True)
+
+    def init(key: Array) -> TrainState:
+        params = task.init(key)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            opt_state=optimizer.init(params),
+            carry=task.initial_carry(params),
+            average=None if averaging.name == "none" else jax.tree.map(jnp.copy, params),
+            sums=zero_sums(task),
+            scale=jnp.ones((), jnp.float32),
+        )
+
+    def gradients(state: TrainState, batches: Any, key: Array) -> tuple[PyTree, PyTree, Sums]:
+        """The mean gradient, the carry after the last batch, and the sums over all."""
+        if accumulate == 1:
+            (_, (carry, sums)), grads = gradient(state.params, state.carry, batches, key)
+            return grads, carry, sums
+
+        def one(carry: PyTree, at: tuple[Any, Array]) -> tuple[PyTree, tuple[PyTree, Sums]]:
+            batch, number = at
+            (_, (carry, sums)), grads = gradient(state.params, carry, batch, jax.random.fold_in(key, number))
+            return carry, (grads, sums)
+
+        carry, (grads, sums) = jax.lax.scan(one, state.carry, (batches, jnp.arange(accumulate)))
+        return jax.tree.map(lambda g: g.mean(0), grads), carry, jax.tree.map(lambda s: s.sum(0), sums)
+
+    def update(state: TrainState, batches: Any) -> TrainState:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        grads, carry, sums = gradients(state, batches, key)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
+        params = optax.apply_updates(state.params, updates)
+        norm = optax.tree.norm(grads)
+        return state.replace(
+            step=state.step + 1,
+            params=params,
+            opt_state=opt_state,
+            carry=carry,
+            average=_average(averaging, state.average, params, state.step),
+            sums=add_sums(state.sums, {**sums, "grad_norm": (norm, jnp.ones_like(norm))}),
+        )
+
+    return Step(init, update)
+
+
+def zero_sums(task: Task) -> dict[str, tuple[Array, Array]]:
+    """Sums over nothing, of a task's measures and the gradient's norm."""
+    return {name: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)) for name in (*task.measures, "grad_norm")}
+
+
+def add_sums(a: Sums, b: Sums) -> dict[str, tuple[Array, Array]]:
+    """Adds totals and weights name by name."""
+    return {name: (a[name][0] + b[name][0], a[name][1] + b[name][1]) for name in a}
+
+
+def _average(averaging: Averaging, average: PyTree, params: PyTree, step: Array) -> PyTree:
+    """The average after the step that gave `params`."""
+    if averaging.name == "none":
+        return None
+    if averaging.name == "ema":
+        share = jnp.float32(1.0 - averaging.decay)
+    else:
+        share = 1.0 / jnp.maximum(step - averaging.start + 1, 1).astype(jnp.float32)
+    return jax.tree.map(lambda a, p: a + share.astype(a.dtype) * (p - a), average, params)

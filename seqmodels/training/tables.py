@@ -1,0 +1,72 @@
+"""The tables of a config that are the same for every task: `[run]`, `[training]` and `[devices]`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seqmodels.config import config
+from seqmodels.training.watchers import EarlyStopping
+
+Interval = Annotated[int, Field(ge=1)]
+
+
+@config
+class Run:
+    """How long a run is, and what it leaves where."""
+
+    name: Annotated[str | None, Field(min_length=1, description="of the run folder; default: the config's")] = None
+    dir: Annotated[str, Field(min_length=1, description="where run folders go")] = "runs"
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="decides all that is random")] = 0
+    steps: Annotated[int, Field(ge=1, description="optimizer steps")] = 1000
+    log_every: Annotated[Interval, Field(description="steps between two rows of metrics")] = 50
+    validate_every: Annotated[Interval, Field(description="steps between two validations")] = 500
+    checkpoint_every: Annotated[Interval, Field(description="steps between two checkpoints")] = 500
+    keep_last: Annotated[int, Field(ge=1, description="checkpoints kept beside the best")] = 2
+    tensorboard: Annotated[bool, Field(description="also writes events for TensorBoard (an extra)")] = False
+
+
+@config
+class Averaging:
+    """An average of the iterates, used in place of the last parameters for validation and afterwards.
+
+    References:
+      Polyak & Juditsky (1992), Acceleration of stochastic approximation by averaging.
+    """
+
+    name: Annotated[
+        Literal["none", "ema", "mean"], Field(description="none, exponential moving average, or mean since `start`")
+    ] = "none"
+    decay: Annotated[float, Field(gt=0, lt=1, description="of the exponential moving average, per step")] = 0.999
+    start: Annotated[int, Field(ge=0, description="the first step of the mean")] = 0
+
+
+@config
+class Training:
+    """How a step is computed and when training ends early."""
+
+    compute_dtype: Annotated[
+        Literal["float32", "bfloat16"], Field(description="of products; parameters stay float32")
+    ] = "float32"
+    accumulate: Annotated[int, Field(ge=1, description="batches whose gradients make one optimizer step")] = 1
+    averaging: Averaging = Averaging()
+    early_stopping: EarlyStopping = EarlyStopping()
+
+
+@config
+class Mesh:
+    """How many devices share the batch (`data`; -1: all) and how many share a model (`model`)."""
+
+    data: Annotated[int, Field(ge=-1, description="devices that share the batch; -1: all there are")] = -1
+    model: Annotated[Literal[1], Field(description="devices that share one model; only 1 at present")] = 1
+
+    def __post_init__(self) -> None:
+        """Zero devices make no sense."""
+        if self.data == 0:
+            raise ValueError("data must be -1 (all devices) or at least 1")
+
+
+@config
+class Devices:
+    """The devices a run uses."""
+
+    mesh: Mesh = Mesh()

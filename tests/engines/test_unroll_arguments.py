@@ -1,0 +1,83 @@
+"""What `unroll` takes: types of inputs, parameters and lengths; and what it refuses, by name."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import BATCH, FEW_CELLS, INPUTS, STEPS, cast, name, problem
+from oracles import assert_close, unroll
+
+import seqmodels as sm
+
+LENGTHS = np.array([STEPS, 3, 0], np.int32)
+RESETS = np.arange(BATCH * STEPS).reshape(BATCH, STEPS) % 5 == 2
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32, jnp.float64])
+@pytest.mark.parametrize("params_dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", FEW_CELLS, ids=name)
+def test_the_type_of_the_inputs_is_the_type_of_the_outputs(cell, params_dtype, dtype, x64):
+    params, _, state, *_ = cast(problem(cell), params_dtype)
+    xs = jax.ShapeDtypeStruct((BATCH, STEPS, INPUTS), dtype)
+    for given_state in (None, state):
+        for options in ({}, {"lengths": LENGTHS, "resets": RESETS}):
+            for reverse in (False, True):
+                call = functools.partial(sm.unroll, cell, reverse=reverse, **options)
+                new, ys = jax.eval_shape(call, params, xs, given_state)
+                assert ys.dtype == dtype
+                expected = np.float64 if dtype == jnp.float64 else np.float32
+                assert {leaf.dtype for leaf in jax.tree.leaves(new)} == {np.dtype(expected)}
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64])
+def test_lengths_of_any_integer_type(dtype, x64):
+    cell = sm.GRU(8)
+    params, xs, state, *_ = problem(cell)
+    long = jax.ShapeDtypeStruct((BATCH, 300, INPUTS), np.float64)
+    for reverse in (False, True):
+        actual = sm.unroll(cell, params, xs, state, lengths=LENGTHS.astype(dtype), reverse=reverse)
+        assert_close(actual, unroll(cell, params, xs, state, lengths=LENGTHS, reverse=reverse), np.float64)
+        # More steps than the type can count.
+        jax.eval_shape(functools.partial(sm.unroll, cell, lengths=LENGTHS.astype(dtype), reverse=reverse), params, long)
+
+
+WRONG = {
+    "features": ({"xs": np.zeros((BATCH, STEPS, INPUTS + 1), np.float32)}, "6"),
+    "a step instead of a sequence": ({"xs": np.zeros(INPUTS, np.float32)}, "xs"),
+    "integer inputs": ({"xs": np.zeros((BATCH, STEPS, INPUTS), np.int32)}, "int32"),
+    "state": ({"state": sm.LSTMState(np.zeros((2, 8), np.float32), np.zeros((2, 8), np.float32))}, "2, 8"),
+    "state of another cell": ({"state": sm.GRUState(np.zeros((BATCH, 8), np.float32))}, "State"),
+    "number of lengths": ({"lengths": np.array([1, 2])}, "2,"),
+    "float lengths": ({"lengths": np.ones(BATCH, np.float32)}, "float32"),
+    "boolean lengths": ({"lengths": np.ones(BATCH, bool)}, "bool"),
+    "shape of resets": ({"resets": np.zeros(BATCH, bool)}, "3,"),
+    "integer resets": ({"resets": np.zeros((BATCH, STEPS), np.int32)}, "int32"),
+    "method": ({"method": "quantum"}, "quantum.*scan"),
+}
+
+
+@pytest.mark.parametrize("function", [sm.unroll, sm.trajectory])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_arguments_are_named(wrong, function):
+    cell = sm.LSTM(8)
+    given = cast(problem(cell), np.float32)
+    changes, message = WRONG[wrong]
+    arguments = {"xs": given.xs, "state": given.state, **changes}
+    with pytest.raises((AssertionError, ValueError), match=message):
+        function(cell, given.params, **arguments)
+
+
+@pytest.mark.parametrize("cell", FEW_CELLS, ids=name)
+def test_an_unknown_method_is_refused_for_every_kind(cell):
+    given = cast(problem(cell), np.float32)
+    with pytest.raises(ValueError, match="quantum.*scan"):
+        sm.unroll(cell, given.params, given.xs, method="quantum")
+
+
+def test_numbers_in_the_wrong_place_are_refused():
+    cell = sm.LSTM(8)
+    given = cast(problem(cell), np.float32)
+    with pytest.raises(TypeError):
+        sm.unroll(cell, given.params, given.xs, given.state, LENGTHS)  # lengths by keyword only
