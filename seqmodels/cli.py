@@ -1,4 +1,4 @@
-"""The command line: `seqmodels train|evaluate|generate`; the scripts call the same functions.
+"""The command line: `seqmodels train|evaluate|generate|benchmark`; the scripts call the same functions.
 
 Exit codes: 0 done; 2 something that you can mend, said in a line for each fault; 130 and 143 stopped by Ctrl-C or
 SIGTERM after everything was saved; 1 a defect of the program, with its traceback.
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train a model from a config file", epilog=_EXIT_CODES))
     _add_evaluate(commands.add_parser("evaluate", help="measure a trained model", epilog=_EXIT_CODES))
     _add_generate(commands.add_parser("generate", help="write text with a trained model", epilog=_EXIT_CODES))
+    _add_benchmark(commands.add_parser("benchmark", help="measure speed on this machine", epilog=_EXIT_CODES))
     return parser
 
 
@@ -67,6 +68,17 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, if there is one")
     parser.add_argument("--overwrite", action="store_true", help="remove the run in the folder, if there is one")
     parser.add_argument("--keys", action="store_true", help="print every key of this config's task and leave")
+
+
+def _add_benchmark(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Measures what the training loop costs beside its steps: the same compiled step bare and inside the loop "
+        "(data, rows of metrics, checkpoints), in turns."
+    )
+    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
+    parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="changes to the config")
+    parser.add_argument("--rounds", type=_at_least(1), default=7, help="pairs of measurements (default 7)")
+    parser.add_argument("--steps", type=_at_least(1), default=100, help="steps in each measurement (default 100)")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """What the commands do: put config, task, run folder and loop together, and show results."""
 
 import argparse
+import dataclasses
 import shlex
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import jax
 
 from seqmodels import config as configs
 from seqmodels.analysis import curves
+from seqmodels.benchmarks import overhead
 from seqmodels.errors import UserError
 from seqmodels.models import Sampling
 from seqmodels.tasks import TASKS
@@ -25,7 +27,7 @@ from seqmodels.training.progress import Progress, format_measure
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.step import TrainState, make_step
 
-_SCHEMAS = {name: task.Config for name, task in TASKS.items()}
+_SCHEMAS = {name: task.schema for name, task in TASKS.items()}
 _MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir")
 
 
@@ -37,6 +39,7 @@ def train(options: argparse.Namespace) -> int:
         print(configs.help_text(type(config)))
         return 0
     name = config.run.name or path.stem
+    config = dataclasses.replace(config, run=dataclasses.replace(config.run, name=name))
     task = TASKS[config.task.name](config)
     place = place_batches(
         make_mesh(config.devices.mesh), config.data.batch_size, axis=0 if config.training.accumulate == 1 else 1
@@ -93,6 +96,15 @@ def generate(options: argparse.Namespace) -> int:
     return 0
 
 
+def benchmark(options: argparse.Namespace) -> int:
+    """Measures the loop's overhead; see `seqmodels benchmark --help`."""
+    config = configs.load(Path(options.config), options.assignments, _SCHEMAS)
+    found = overhead.measure(TASKS[config.task.name](config), config, rounds=options.rounds, steps=options.steps)
+    for line in overhead.report(found):
+        _say(line)
+    return 0
+
+
 def _say(line: str) -> None:
     """A line for people, never wrapped."""
     print(line, flush=True)
@@ -111,9 +123,13 @@ def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, me
     baselines = task.baselines()
     objective = f"valid/{task.objective}"
     curves.draw(
-        run.metrics.read(), run.path / "curves.png", objective=task.objective, baselines=baselines[objective], title=name
+        run.metrics.read(),
+        run.path / "curves.png",
+        objective=task.objective,
+        baselines=baselines[objective],
+        title=name,
     )
-    result = {
+    result: dict[str, Any] = {
         "task": task.name,
         "config": name,
         "steps": loop.run.steps,

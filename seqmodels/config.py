@@ -112,9 +112,9 @@ def _beside(path: Path) -> str:
     """Proposes a file for one that is missing."""
     if not path.parent.is_dir():
         return f" (there is no folder {path.parent} either)"
-    names = sorted(other.name for other in path.parent.glob("*.toml"))
-    close = difflib.get_close_matches(path.name, names, 1) or difflib.get_close_matches(f"{path.name}.toml", names, 1)
-    meant = f"; did you mean '{path.with_name(close[0])}'?" if close else ""
+    stems = sorted(other.stem for other in path.parent.glob("*.toml"))
+    close = difflib.get_close_matches(path.name.removesuffix(".toml"), stems, 1)
+    meant = f"; did you mean '{path.with_name(close[0])}.toml'?" if close else ""
     return meant + _listed(path.parent)
 
 

@@ -5,8 +5,8 @@ import functools
 import os
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Union
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union
 
 from pydantic.fields import FieldInfo
 
@@ -167,6 +167,9 @@ def item(member: Any, step: str | int) -> Any:
     return arguments[0] if origin in (tuple, list) else Any
 
 
+Settings: TypeAlias = tuple[tuple[KeyPath, Any], ...]
+
+
 class Entry(NamedTuple):
     """One key of a whole configuration.
 
@@ -179,37 +182,49 @@ class Entry(NamedTuple):
 
     path: KeyPath
     key: Key
-    settings: tuple[tuple[KeyPath, Any], ...]
+    settings: Settings
 
 
 def entries(schema: type) -> Iterator[Entry]:
     """Every key of a configuration class and of the tables in it, in the order of declaration.
 
-    A table is not an entry itself, its keys are, unless it may be left out altogether or lies within itself. The key
-    that chooses among several tables comes once, before theirs.
+    A table is not an entry itself, its keys are, unless it may be left out altogether or lies within itself. Of
+    several tables the key that chooses among them comes first, then what is the same in all, then the rest of each.
     """
-    return _entries(schema, (), (), ())
+    return _entries(schema, keys(schema), (), (), ())
 
 
 def _entries(
-    table: type, path: KeyPath, settings: tuple[tuple[KeyPath, Any], ...], above: tuple[type, ...]
+    table: type, names: Iterable[str], path: KeyPath, settings: Settings, above: tuple[type, ...]
 ) -> Iterator[Entry]:
+    """The entries of the keys `names` of `table`, which lies at `path` in the tables `above`."""
     above = (*above, table)
-    for name, key in keys(table).items():
-        here = (*path, name)
+    for name in names:
+        here, key = (*path, name), keys(table)[name]
         parts = kind(key.annotation)
         inner = [member for member in parts.tables if member not in above] if parts.only_tables else []
         if key.default is None or not inner:
             yield Entry(here, key, settings)
-        choice = parts.discriminator if inner and len(parts.tables) > 1 else None
-        if choice:
-            names = [value for member in parts.tables for value in tags(member, choice)]
-            chosen = getattr(key.default, choice, dataclasses.MISSING)
-            yield Entry((*here, choice), Key(Literal[tuple(names)], chosen), settings)
-        for member in inner:
-            chosen_so = (((*here, choice), tags(member, choice)[0]),) if choice else ()
-            below = _entries(member, here, settings + chosen_so, above)
-            yield from (entry for entry in below if not choice or entry.path != (*here, choice))
+        if inner and len(parts.tables) > 1:
+            yield from _choice_entries(key, inner, here, settings, above)
+        elif inner:
+            yield from _entries(inner[0], keys(inner[0]), here, settings, above)
+
+
+def _choice_entries(
+    key: Key, tables: Sequence[type], path: KeyPath, settings: Settings, above: tuple[type, ...]
+) -> Iterator[Entry]:
+    choice = kind(key.annotation).discriminator or ""
+    values = tuple(value for table in kind(key.annotation).tables for value in tags(table, choice))
+    chosen = getattr(key.default, choice, dataclasses.MISSING)
+    yield Entry((*path, choice), Key(Literal[values], chosen), settings)
+    first, *others = (keys(table) for table in tables)
+    same = {name for name, key in first.items() if all(name in other and other[name] == key for other in others)}
+    yield from _entries(tables[0], [name for name in first if name in same], path, settings, above)
+    for table in tables:
+        own = [name for name in keys(table) if name not in same and name != choice]
+        setting = ((*path, choice), tags(table, choice)[0])
+        yield from _entries(table, own, path, (*settings, setting), above)
 
 
 def plain(value: Any) -> Any:

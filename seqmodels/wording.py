@@ -14,6 +14,7 @@ from seqmodels import toml
 from seqmodels.schema import Entry, entries, is_composed, kind, literal_values
 
 _SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+_WIDE = 48  # characters; a longer text in the help does not widen its column
 
 
 def describe(annotation: Any) -> str:
@@ -127,7 +128,7 @@ def requirement(annotation: Any, value: Any) -> str:
     fits = type(value) in expected or (float in expected and type(value) is int)
     got = repr(value) if fits and isinstance(value, str) else str(value) if fits else named(value)
     hint = meant(value, [choice for choice in values if isinstance(choice, str)])
-    if expected == {str} and type(value) in (int, float):
+    if str in leaves and not expected & {int, float} and type(value) in (int, float):
         hint = f'; to mean the string, put quotes around it: "{value}"'
     return f"must be {describe(annotation)} (got {got if got not in ('True', 'False') else got.lower()}){hint}"
 
@@ -163,7 +164,8 @@ def help_text(schema: type) -> str:
             settings = entry.settings
             rows.append((_heading(settings),))
         rows.append(_row(entry))
-    widths = [max(len(row[column]) for row in rows if len(row) > 1) for column in range(3)]
+    columns = list(zip(*(row[:3] for row in rows if len(row) > 1), strict=True))
+    widths = [max(len(text) for text in column if len(text) <= _WIDE) for column in columns]
     return "\n".join(_aligned(row, widths) for row in rows)
 
 

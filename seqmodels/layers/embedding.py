@@ -1,6 +1,7 @@
 """A vector for every symbol."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ class Embedding:
 
     def init(self, key: Array) -> Array:
         """Normal vectors [V, E] of expected norm 1."""
-        return jax.random.normal(key, (self.vocabulary_size, self.size)) * self.size**-0.5
+        return jax.random.normal(key, (self.vocabulary_size, self.size)) / math.sqrt(self.size)
 
     def apply(self, table: Array, ids: Array, *, key: Array | None = None, dtype: jnp.dtype | None = None) -> Array:
         """The vectors of `ids`.

@@ -1,6 +1,7 @@
 """A linear map."""
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
@@ -33,7 +34,7 @@ class Linear:
 
     def init(self, key: Array, input_size: int) -> LinearParams:
         """Normal weights of variance 1 / D (LeCun), zero bias."""
-        w = jax.random.normal(key, (input_size, self.size)) * input_size**-0.5
+        w = jax.random.normal(key, (input_size, self.size)) / math.sqrt(input_size)
         return LinearParams(w, jnp.zeros(self.size))
 
     def apply(self, params: LinearParams, xs: Array) -> Array:

@@ -15,7 +15,7 @@ from seqmodels.cells.base import Array, PyTree
 from seqmodels.config import config
 from seqmodels.data.corpora import CORPORA, Corpus, from_file
 from seqmodels.data.streams import Batch, EvaluationBatch, EvaluationStream, TokenStream, batches
-from seqmodels.data.vocabulary import Vocabulary
+from seqmodels.data.vocabulary import UNKNOWN_WORD, Vocabulary
 from seqmodels.models import LanguageModel, Sampling, generate
 from seqmodels.models.tables import CellTable, Rate
 from seqmodels.tasks.compression import compressed_bits, unigram_nats
@@ -193,7 +193,7 @@ class TextModel:
         rows = batch.inputs.shape[0]
         initial = self.model.initial_state(params, (rows,))
         carry = jax.tree.map(lambda new, old: jnp.where(batch.fresh, new, old), initial, carry)
-        carry, logits = self.model.apply(params, batch.inputs, carry, key=key)
+        carry, logits = self.model.apply(params, jnp.asarray(batch.inputs), carry, key=key)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)
         mask = batch.mask if isinstance(batch, EvaluationBatch) else jnp.ones(nats.shape, bool)
         total, weight = jnp.where(mask, nats, 0.0).sum(), mask.sum().astype(jnp.float32)
@@ -222,12 +222,12 @@ class LanguageModelling(TextModel):
     """
 
     name = NAME
-    Config = Config
+    schema = Config
 
     def __init__(self, config: Config) -> None:
         data = config.data
         self.corpus = load_corpus(data)
-        super().__init__(config, Vocabulary.build(self.corpus.train, self.corpus.unit, limit=data.vocabulary))
+        super().__init__(config, _vocabulary(self.corpus, data.vocabulary))
         self._ids = {split: self.vocabulary.encode(getattr(self.corpus, split)) for split in ("train", "valid", "test")}
         self.stream = TokenStream(self._ids["train"], data.batch_size, data.window, shift=data.shift)
         self.prompt_ids(config.sample.prompt)
@@ -287,3 +287,12 @@ def load_corpus(data: DataTable) -> Corpus:
     if data.unit is None or data.unit == corpus.unit:
         return corpus
     return Corpus(corpus.name, corpus.train, corpus.valid, corpus.test, data.unit)
+
+
+def _vocabulary(corpus: Corpus, limit: int | None) -> Vocabulary:
+    """The symbols of the training text; of words those met twice, unless the text marks unknown ones itself.
+
+    Words met once are read as unknown, so that the unknown word, which validation and prompts may hold, is learnt.
+    """
+    rare = corpus.unit == "word" and UNKNOWN_WORD not in corpus.train
+    return Vocabulary.build(corpus.train, corpus.unit, limit=limit, least=2 if rare else 1)

@@ -40,7 +40,8 @@ def place_batches(mesh: jax.sharding.Mesh, batch_size: int, *, axis: int) -> Cal
 
     def place(batch: Any) -> Any:
         def leaf(x: Any) -> Any:
-            spec = PartitionSpec(*[None] * axis, "data") if x.ndim > axis else PartitionSpec()
+            axes = (*[None] * axis, "data") if x.ndim > axis else ()
+            spec = PartitionSpec(*axes)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
             return jax.device_put(x, NamedSharding(mesh, spec))
 
         return jax.tree.map(leaf, batch)

@@ -105,8 +105,8 @@ class Loop:
           UserError: if the loss is no longer a number, or the disk refuses.
         """
         with Interrupts() as interrupts:
-            state, watch = self._begin()
-            state = self._train(state, watch, interrupts)
+            state, watch = self.begin()
+            state = self.train(state, watch, interrupts)
             return self._finish(state)
 
     @property
@@ -119,7 +119,7 @@ class Loop:
         state: TrainState = jax.eval_shape(self.step.init, jax.random.key(self.run.seed))
         return state
 
-    def _begin(self) -> tuple[TrainState, Watch]:
+    def begin(self) -> tuple[TrainState, Watch]:
         """The saved state, if there is one, with the files cut back to it; else a new one."""
         if not self.checkpoints.steps():
             self.folder.metrics.truncate_after(0)
@@ -138,18 +138,18 @@ class Loop:
         watch = Watch(StoppingState.from_json(saved["stopping"]), PlateauState.from_json(saved["plateau"]))
         return restored.tree, watch
 
-    def _train(self, state: TrainState, watch: Watch, interrupts: Interrupts) -> TrainState:
-        """Steps until the end, an early stop or a signal."""
+    def train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None = None) -> TrainState:
+        """Steps until the end (or until step `until`), an early stop or a signal."""
         start = int(state.step)
         began = time.perf_counter()
-        batches = self._batches(start)
-        for done in range(start + 1, self.run.steps + 1):
+        batches = self.batches(start)
+        for done in range(start + 1, (until or self.run.steps) + 1):
             if watch.stopping.stop:
                 self.progress.note(f"stopped early: no gain in {self.stopping.patience} validations")
                 break
             state = self.update(state, next(batches))
             if done == start + 1:
-                jax.block_until_ready(state)
+                jax.block_until_ready(state)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
                 self.progress.note(f"first step after {time.perf_counter() - began:.1f} s, compilation included")
                 self._watch_clock(done)
             state = self._look(state, done, watch, save=interrupts.requested is not None)
@@ -157,7 +157,7 @@ class Loop:
                 raise InterruptedRun(interrupts.requested, done)
         return state
 
-    def _batches(self, start: int) -> Iterator[Any]:
+    def batches(self, start: int) -> Iterator[Any]:
         """What each step reads, from step `start` on, placed on the devices."""
         number = self.training.accumulate
         batches = self.task.batches(start * number)
@@ -257,7 +257,7 @@ class Loop:
         if best is not None and best != int(state.step):
             state = self.checkpoints.restore(self.like(), best).tree
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
-        metrics = {}
+        metrics: dict[str, float] = {}
         for split in ("valid", "test"):
             metrics |= {f"{split}/{name}": x for name, x in evaluate(self.task, state.result, split).items()}
         return metrics

@@ -10,7 +10,7 @@ from flax import struct
 
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.training.tables import Averaging
-from seqmodels.training.task import Sums, Task
+from seqmodels.training.task import Sums, Trainable
 
 
 class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax leaves it untyped
@@ -54,7 +54,7 @@ class Step(NamedTuple):
 
 
 def make_step(
-    task: Task, optimizer: optax.GradientTransformation, *, seed: int, accumulate: int = 1, averaging: Averaging
+    task: Trainable, optimizer: optax.GradientTransformation, *, seed: int, accumulate: int = 1, averaging: Averaging
 ) -> Step:
     """Puts a task and an optimizer together.
 
@@ -115,7 +115,7 @@ def make_step(
     return Step(init, update)
 
 
-def zero_sums(task: Task) -> dict[str, tuple[Array, Array]]:
+def zero_sums(task: Trainable) -> dict[str, tuple[Array, Array]]:
     """Sums over nothing, of a task's measures and the gradient's norm."""
     return {name: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)) for name in (*task.measures, "grad_norm")}
 

@@ -9,18 +9,12 @@ Sums = Mapping[str, tuple[Array, Array]]
 """Measures as (total, weight), so that sums over batches and devices stay exact; the measure is total / weight."""
 
 
-class Task(Protocol):
-    """One application: data, model, loss, measures, and what to show.
+class Trainable(Protocol):
+    """What a training step needs: parameters, carry and loss; no data."""
 
-    Attributes:
-      measures: the names in the sums that `loss` returns, each with its unit, such as "loss_nats".
-      weight_unit: what the weight of the first measure counts, such as "tokens".
-      objective: the metric that validation compares, lower is better, such as "bits_per_char".
-    """
-
-    measures: tuple[str, ...]
-    weight_unit: str
-    objective: str
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The names in the sums that `loss` returns, each with its unit, such as "loss_nats"."""
 
     def init(self, key: Array) -> PyTree:
         """Draws the parameters."""
@@ -31,8 +25,23 @@ class Task(Protocol):
     def loss(self, params: PyTree, carry: PyTree, batch: Any, key: Array | None) -> tuple[Array, tuple[PyTree, Sums]]:
         """The scalar to lower on one batch, with the next carry and the sums. Without a key there is no noise."""
 
+
+class Task(Trainable, Protocol):
+    """One application: data, model, loss, metrics, and what to show."""
+
+    @property
+    def weight_unit(self) -> str:
+        """What the weight of the first measure counts, such as "tokens"."""
+
+    @property
+    def objective(self) -> str:
+        """The metric that validation compares, lower is better, such as "bits_per_char"."""
+
+    def describe(self) -> list[str]:
+        """What is trained on what, a line each."""
+
     def batches(self, start: int) -> Iterator[Any]:
-        """The training batches of steps `start`, `start + 1`, ...: a function of seed and step alone."""
+        """The training batches `start`, `start + 1`, ...: a function of seed and number alone."""
 
     def evaluation(self, params: PyTree, split: str) -> tuple[PyTree, Iterable[Any]]:
         """The carry to begin with and the batches of a split ("valid" or "test"), each example exactly once."""

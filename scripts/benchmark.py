@@ -1,0 +1,6 @@
+"""Calls `seqmodels benchmark`."""
+
+from seqmodels.cli import script
+
+if __name__ == "__main__":
+    script("benchmark")
