@@ -22,8 +22,8 @@ from seqmodels.training.checkpoint import CheckpointError, Checkpoints
 from seqmodels.training.devices import make_mesh, place_batches
 from seqmodels.training.evaluation import evaluate as measure
 from seqmodels.training.interrupts import exit_code
-from seqmodels.training.loop import InterruptedRun, Loop
-from seqmodels.training.progress import Progress, format_measure
+from seqmodels.training.loop import Fitted, InterruptedRun, Loop
+from seqmodels.training.progress import Progress, TensorBoard, format_measure
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.step import TrainState, make_step
 
@@ -44,6 +44,8 @@ def train(options: argparse.Namespace) -> int:
     place = place_batches(
         make_mesh(config.devices.mesh), config.data.batch_size, axis=0 if config.training.accumulate == 1 else 1
     )
+    if config.run.tensorboard:
+        TensorBoard.require()
     folder = Path(config.run.dir) / name
     text = configs.dumps(config)
     with RunFolder.create(folder, text, resume=options.resume, overwrite=options.overwrite) as run:
@@ -55,12 +57,12 @@ def train(options: argparse.Namespace) -> int:
             loop = Loop(task, config.run, config.training, config.optimizer, run, progress, place)
             _introduce(task, loop)
             try:
-                metrics = loop.fit()
+                fitted = loop.fit()
             except InterruptedRun as stop:
                 progress.note(f"stopped by {stop.signal.name} at step {stop.step:,}; everything is saved. Go on with:")
                 progress.note(f"  {_resume_command()}")
                 return exit_code(stop.signal)
-        _conclude(name, run, task, loop, metrics)
+        _conclude(name, run, task, loop, fitted)
     return 0
 
 
@@ -118,7 +120,7 @@ def _introduce(task: LanguageModelling, loop: Loop) -> None:
     loop.progress.note(f"{sum(sizes):,} parameters; {jax.device_count()} {jax.default_backend()} device(s)")
 
 
-def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, metrics: Mapping[str, float]) -> None:
+def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, fitted: Fitted) -> None:
     """Writes result and picture, and shows the result beside the baselines."""
     baselines = task.baselines()
     objective = f"valid/{task.objective}"
@@ -132,13 +134,14 @@ def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, me
     result: dict[str, Any] = {
         "task": task.name,
         "config": name,
-        "steps": loop.run.steps,
+        "steps": fitted.steps,
+        "best_step": fitted.best_step,
         "seconds": loop.seconds,
-        "metrics": dict(metrics),
+        "metrics": fitted.metrics,
         "baselines": baselines,
     }
     run.write_json("result.json", result)
-    _show(metrics, baselines)
+    _show(fitted.metrics, baselines)
     _say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
 
 

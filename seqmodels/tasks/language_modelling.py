@@ -16,6 +16,7 @@ from seqmodels.config import config
 from seqmodels.data.corpora import CORPORA, Corpus, from_file
 from seqmodels.data.streams import Batch, EvaluationBatch, EvaluationStream, TokenStream, batches
 from seqmodels.data.vocabulary import UNKNOWN_WORD, Vocabulary
+from seqmodels.engines import ENGINES
 from seqmodels.models import LanguageModel, Sampling, generate
 from seqmodels.models.tables import CellTable, Rate
 from seqmodels.tasks.compression import compressed_bits, unigram_nats
@@ -68,7 +69,7 @@ class ModelTable:
     output_dropout: Annotated[Rate, Field(description="rate of dropping features of the cell's outputs")] = 0.0
     variational: Annotated[bool, Field(description="one mask for all steps in those two")] = False
     init_range: Annotated[float | None, Field(gt=0, description="draws all parameters from ± this")] = None
-    method: Annotated[str, Field(description="the engine that runs the cell")] = "auto"
+    method: Annotated[Literal[("auto", *ENGINES)], Field(description="the engine that runs the cell")] = "auto"  # type: ignore[valid-type]  # mypy wants the names spelled out
 
     def __post_init__(self) -> None:
         """Checks the combination by building the model once."""

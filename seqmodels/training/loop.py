@@ -5,8 +5,8 @@ import itertools
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,8 @@ from seqmodels.training.tables import Run, Training
 from seqmodels.training.task import Task
 from seqmodels.training.watchers import EarlyStopping, PlateauState, PlateauWatcher, StoppingState
 
+T = TypeVar("T")
+
 
 class InterruptedRun(Exception):  # noqa: N818 (not an error: the run was stopped, and saved)
     """The run was stopped by a signal after everything was saved.
@@ -38,6 +40,20 @@ class InterruptedRun(Exception):  # noqa: N818 (not an error: the run was stoppe
         super().__init__(f"stopped by {signal.name} at step {step}")
         self.signal = signal
         self.step = step
+
+
+class Fitted(NamedTuple):
+    """What a run came to.
+
+    Attributes:
+      steps: optimizer steps done.
+      best_step: the step of the best checkpoint.
+      metrics: what that one reaches, as "valid/..." and "test/...".
+    """
+
+    steps: int
+    best_step: int
+    metrics: dict[str, float]
 
 
 @dataclasses.dataclass
@@ -93,12 +109,12 @@ class Loop:
         )
         self.update = jax.jit(self.step.update, donate_argnums=0)
         self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.run.keep_last)
-        self.tensorboard = TensorBoard(self.folder.path / "tensorboard") if self.run.tensorboard else None
-        self._began = time.perf_counter()
+        self.tensorboard: TensorBoard | None = None
+        self._began = self._started = time.perf_counter()
         self._watch_clock(0)
 
-    def fit(self) -> dict[str, float]:
-        """Trains to the end and returns what the best checkpoint reaches, as "valid/..." and "test/...".
+    def fit(self) -> Fitted:
+        """Trains to the end and measures the best checkpoint.
 
         Raises:
           InterruptedRun: if a signal asked to stop; everything is saved.
@@ -121,12 +137,21 @@ class Loop:
 
     def begin(self) -> tuple[TrainState, Watch]:
         """The saved state, if there is one, with the files cut back to it; else a new one."""
-        if not self.checkpoints.steps():
-            self.folder.metrics.truncate_after(0)
-            drop_samples_after(self.folder, -1)
-            state = jax.jit(self.step.init)(jax.random.key(self.run.seed))
-            self._sample(state, 0)
-            return state, Watch(self.stopping.start(), self.plateau.start())
+        state, watch = self._restore() if self.checkpoints.steps() else self._new()
+        if self.run.tensorboard:
+            self.tensorboard = TensorBoard(self.folder.path / "tensorboard", first_step=int(state.step) + 1)
+        return state, watch
+
+    def _new(self) -> tuple[TrainState, Watch]:
+        """The state before the first step."""
+        self.folder.metrics.truncate_after(0)
+        drop_samples_after(self.folder, -1)
+        state = jax.jit(self.step.init)(jax.random.key(self.run.seed))
+        self._sample(state, 0)
+        return state, Watch(self.stopping.start(), self.plateau.start())
+
+    def _restore(self) -> tuple[TrainState, Watch]:
+        """The state of the newest whole checkpoint; the files are cut back to it."""
         restored = self.checkpoints.restore(self.like())
         for line in restored.skipped:
             self.progress.note(line)
@@ -141,7 +166,6 @@ class Loop:
     def train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None = None) -> TrainState:
         """Steps until the end (or until step `until`), an early stop or a signal."""
         start = int(state.step)
-        began = time.perf_counter()
         batches = self.batches(start)
         for done in range(start + 1, (until or self.run.steps) + 1):
             if watch.stopping.stop:
@@ -150,7 +174,8 @@ class Loop:
             state = self.update(state, next(batches))
             if done == start + 1:
                 jax.block_until_ready(state)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-                self.progress.note(f"first step after {time.perf_counter() - began:.1f} s, compilation included")
+                waited = time.perf_counter() - self._started
+                self.progress.note(f"first step done after {waited:.1f} s, compilation included")
                 self._watch_clock(done)
             state = self._look(state, done, watch, save=interrupts.requested is not None)
             if interrupts.requested and done < self.run.steps:
@@ -161,10 +186,9 @@ class Loop:
         """What each step reads, from step `start` on, placed on the devices."""
         number = self.training.accumulate
         batches = self.task.batches(start * number)
-        if number == 1:
-            yield from map(self.place, batches)
-        while group := list(itertools.islice(batches, number)):
-            yield self.place(jax.tree.map(lambda *leaves: np.stack(leaves), *group))
+        if number > 1:
+            batches = (jax.tree.map(lambda *leaves: np.stack(leaves), *group) for group in batched(batches, number))
+        return map(self.place, batches)
 
     def _look(self, state: TrainState, done: int, watch: Watch, *, save: bool) -> TrainState:
         """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order.
@@ -251,13 +275,26 @@ class Loop:
         extra = {**self.task.extra(), "watch": watch.to_json(), "seconds": self.seconds}
         self.checkpoints.save(done, state, extra, score=score)
 
-    def _finish(self, state: TrainState) -> dict[str, float]:
+    def _finish(self, state: TrainState) -> Fitted:
         """Validation and test of the best checkpoint."""
+        steps = int(state.step)
         best = self.checkpoints.best_step()
-        if best is not None and best != int(state.step):
+        if best is not None and best != steps:
             state = self.checkpoints.restore(self.like(), best).tree
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
         metrics: dict[str, float] = {}
         for split in ("valid", "test"):
             metrics |= {f"{split}/{name}": x for name, x in evaluate(self.task, state.result, split).items()}
-        return metrics
+        return Fitted(steps, int(state.step), metrics)
+
+
+def batched(items: Iterable[T], number: int) -> Iterator[tuple[T, ...]]:
+    """Groups of `number` items; `itertools.batched` came with Python 3.12.
+
+    Example:
+      >>> list(batched("abcd", 2))
+      [('a', 'b'), ('c', 'd')]
+    """
+    items = iter(items)
+    while group := tuple(itertools.islice(items, number)):
+        yield group

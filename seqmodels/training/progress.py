@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import time
@@ -173,6 +174,12 @@ class TensorBoard:
         # Its own file names are unique to the second only, and a file of the same name is overwritten.
         suffix = f".{time.time_ns()}"
         self._writer: Any = SummaryWriter(os.fspath(folder), purge_step=first_step, filename_suffix=suffix)
+
+    @staticmethod
+    def require() -> None:
+        """Raises UserError if the extra package is not installed."""
+        if importlib.util.find_spec("tensorboardX") is None:
+            raise UserError('TensorBoard needs a package more: pip install "seqmodels[tensorboard]"')
 
     def write(self, step: int, row: Mapping[str, float]) -> None:
         """Adds one point to the curve of each measure in `row`."""
