@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union
 
 from pydantic.fields import FieldInfo
 
-from seqmodels.toml import KeyPath
+from seqmodels.config.toml import KeyPath
 
 
 class Key(NamedTuple):

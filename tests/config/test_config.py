@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import re
+import sys
 import tomllib
 import types
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
@@ -109,7 +112,7 @@ def test_classes_made_at_run_time_can_be_chosen_by_name():
         )
         for name in ("lstm", "gru")
     ]
-    cell = Annotated[Union[tuple(members)], Field(discriminator="name")]
+    cell = Annotated[functools.reduce(operator.or_, members), Field(discriminator="name")]
     holder = config(dataclasses.make_dataclass("Holder", [("cell", cell)], frozen=True, kw_only=True))
     made = validate(holder, {"cell": {"name": "gru", "hidden_size": 3}}, "a.toml")
     assert made.cell == members[1](hidden_size=3)
@@ -138,7 +141,7 @@ def test_string_annotations_resolve_in_the_module_that_declares_them():
         "@config\nclass Outer:\n    inner: Inner\n"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "declares_tables", module)
+        patch.setitem(sys.modules, "declares_tables", module)
         exec(source, module.__dict__)
         child = config(types.new_class("Child", (module.Outer,)))
         assert validate(child, {"inner": {"size": 2}}, "a.toml").inner.size == 2
@@ -259,8 +262,8 @@ def test_defaults_are_those_of_the_class(tmp_path):
 
 KNOWN = "(known: task, run, optimizer, mesh, layers, stages, width, extra, path)"
 WRONG = [
-    ("[optimizer]\nname='adam'\nlearning_rat=1", "a.toml:6: optimizer.learning_rat: unknown key; did you mean 'learning_"
-     "rate'? (known: learning_rate, clip_norm, name, betas)"),
+    ("[optimizer]\nname='adam'\nlearning_rat=1", "a.toml:6: optimizer.learning_rat: unknown key; did you mean"
+     " 'learning_rate'? (known: learning_rate, clip_norm, name, betas)"),
     ("[optimizer]\nname='adam'\nmomentum=1", "a.toml:6: optimizer.momentum: unknown key where name is 'adam'; it"
      " belongs to 'sgd' (known: learning_rate, clip_norm, name, betas)"),
     ("[optimizr]", f"a.toml:4: optimizr: unknown key; did you mean 'optimizer'? {KNOWN}"),
@@ -276,7 +279,8 @@ WRONG = [
     ("[optimizer]\nname='adamm'", "a.toml:5: optimizer.name: must be one of 'adam', 'sgd' (got 'adamm'); did you mean"
      " 'adam'?"),
     ("[optimizer]\nname=['sgd']", "a.toml:5: optimizer.name: must be one of 'adam', 'sgd' (got the array [\"sgd\"])"),
-    ("[optimizer]\nname='sgd'\nlearning_rate=0", "a.toml:6: optimizer.learning_rate: must be a number above 0 (got 0)"),
+    ("[optimizer]\nname='sgd'\nlearning_rate=0", "a.toml:6: optimizer.learning_rate: must be a number above 0"
+     " (got 0)"),
     ("[optimizer]\nname='sgd'\nlearning_rate=true", "a.toml:6: optimizer.learning_rate: must be a number above 0"
      " (got true)"),
     ("[optimizer]\nname='sgd'\nlearning_rate=inf", "a.toml:6: optimizer.learning_rate: must be a finite number"
@@ -290,7 +294,7 @@ WRONG = [
     ("[optimizer]\nname='adam'\nbetas=[0.9]", "a.toml:6: optimizer.betas: must be an array of 2 (a number of at least 0"
      " and below 1, a number) (got the array [0.9])"),
     ("[optimizer]\nname='adam'\nbetas=[2, 3]", "a.toml:6: optimizer.betas[0]: must be a number of at least 0 and below"
-     " 1 (got 2.0)"),
+     " 1 (got 2)"),
     ("[mesh]\ndata='x'", "a.toml:5: mesh.data: must be a whole number (got the string 'x')"),
     ("[[stages]]\nname='sgd'\n[[stages]]\nname='sgd'\nmomentum='x'", "a.toml:8: stages[1].momentum: must be a number"
      " (got the string 'x')"),

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from seqmodels import toml
-from seqmodels.schema import Entry, entries, is_composed, kind, literal_values
+from seqmodels.config import toml
+from seqmodels.config.schema import Entry, entries, is_composed, kind, literal_values
 
 _SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 _WIDE = 48  # characters; a longer text in the help does not widen its column

@@ -1,9 +1,4 @@
-"""Configuration: a TOML file and the command line's overrides become frozen dataclasses, or errors that name the key.
-
-A table is declared beside the noun it configures, with `config`; a task's own class holds the tables. Defaults stand
-in the declarations and nowhere else. TOML has no null, so the word "none" stands for None wherever a key may hold None
-and does not hold strings.
-"""
+"""From a TOML file and the command line's overrides to frozen dataclasses, and back."""
 
 import copy
 import dataclasses
@@ -18,12 +13,10 @@ from typing import Any, Literal, TypeVar
 
 import pydantic
 
-from seqmodels import faults, toml
+from seqmodels.config import faults, toml
+from seqmodels.config.schema import item, kind, plain
+from seqmodels.config.wording import choices, named, requirement
 from seqmodels.errors import UserError
-from seqmodels.schema import item, kind, plain
-from seqmodels.wording import choices, help_text, named, requirement
-
-__all__ = ["ConfigError", "config", "dumps", "help_text", "load", "override", "read", "validate"]
 
 T = TypeVar("T")
 
@@ -208,7 +201,7 @@ def validate(schema: type[T], table: Mapping[str, Any], origin: str) -> T:
       ...     steps: int
       >>> validate(Run, {"stesp": 3, "steps": True}, "a.toml")
       Traceback (most recent call last):
-      seqmodels.config.ConfigError: a.toml: steps: must be a whole number (got true)
+      seqmodels.config.loading.ConfigError: a.toml: steps: must be a whole number (got true)
       a.toml: stesp: unknown key; did you mean 'steps'? (known: steps)
     """
     # Python values are refused for dataclasses in pydantic's strict mode, JSON is not; a date becomes a string.

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from seqmodels.config import config
-from seqmodels.wording import describe, help_text, named
+from seqmodels.config.wording import describe, help_text, named, requirement
 
 
 @config
@@ -14,12 +14,14 @@ class Lstm:
     name: Literal["lstm"] = "lstm"
     hidden_size: Annotated[int, Field(ge=1, description="units")]
     peepholes: bool = False
+    bias: bool = True
 
 
 @config
 class Gru:
     name: Literal["gru"] = "gru"
     hidden_size: Annotated[int, Field(ge=1)] = 8
+    bias: bool = True
 
 
 Cell = Annotated[Lstm | Gru, Field(discriminator="name")]
@@ -30,9 +32,10 @@ Size = Annotated[int, Field(ge=1, description="a size")]
 class Model:
     cell: Cell = Gru()
     spare: Cell | None = None
-    size: Annotated[Size, Field(description="how wide")] = 3
+    size: Annotated[Size | None, Field(description="how wide")] = 3
     path: Path | None = None
     folder: Path = Path("runs")
+    kind: Literal["one long name", "another long name", "a third long name"] = "one long name"
     mesh: dict[str, int] = dataclasses.field(default_factory=lambda: {"data": -1})
 
 
@@ -49,33 +52,33 @@ class Nested:
 
 
 def test_the_help_lists_every_key():
-    lines = help_text(Whole).splitlines()
     assert (
-        lines
-        == [
-            "key                      must be                          default      ",
-            "model.cell.name          one of 'lstm', 'gru'             \"gru\"",
-            "with model.cell.name = 'lstm':",
-            "model.cell.hidden_size   a whole number of at least 1     required     units",
-            "model.cell.peepholes     true or false                    false",
-            "with model.cell.name = 'gru':",
-            "model.cell.hidden_size   a whole number of at least 1     8",
-            "for all:",
-            "model.spare              a table or 'none'                none",
-            "model.spare.name         one of 'lstm', 'gru'             required",
-            "with model.spare.name = 'lstm':",
-            "model.spare.hidden_size  a whole number of at least 1     required     units",
-            "model.spare.peepholes    true or false                    false",
-            "with model.spare.name = 'gru':",
-            "model.spare.hidden_size  a whole number of at least 1     8",
-            "for all:",
-            "model.size               a whole number of at least 1     3            how wide",
-            "model.path               a path                           none",
-            'model.folder             a path                           "runs"',
-            "model.mesh               a table (each value: a whole number)  {data = -1}",
-            "after                    an array (each item: a number)   [0.5]",
-        ]
-        or [line.split() for line in lines] == []
+        help_text(Whole)
+        == """\
+key                      must be                                 default
+model.cell.name          one of 'lstm', 'gru'                    "gru"
+model.cell.bias          true or false                           true
+with model.cell.name = 'lstm':
+model.cell.hidden_size   a whole number of at least 1            required         units
+model.cell.peepholes     true or false                           false
+with model.cell.name = 'gru':
+model.cell.hidden_size   a whole number of at least 1            8
+for all:
+model.spare              a table or 'none'                       none
+model.spare.name         one of 'lstm', 'gru'                    required
+model.spare.bias         true or false                           true
+with model.spare.name = 'lstm':
+model.spare.hidden_size  a whole number of at least 1            required         units
+model.spare.peepholes    true or false                           false
+with model.spare.name = 'gru':
+model.spare.hidden_size  a whole number of at least 1            8
+for all:
+model.size               a whole number of at least 1 or 'none'  3                how wide
+model.path               a path                                  none
+model.folder             a path                                  "runs"
+model.kind               one of 'one long name', 'another long name', 'a third long name'  "one long name"
+model.mesh               a table (each value: a whole number)    {data = -1}
+after                    an array (each item: a number)          [0.5]"""
     )
 
 
@@ -127,3 +130,18 @@ def test_types_are_put_into_words(annotation, words):
 )
 def test_values_are_put_into_words(value, words):
     assert named(value) == words
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "words"),
+    [
+        (int | str, 2.5, "must be a whole number or a string (got the number 2.5)"),
+        (str, 2.5, 'must be a string (got the number 2.5); to mean the string, put quotes around it: "2.5"'),
+        (str, True, "must be a string (got true)"),
+        (Annotated[float, Field(gt=0)], 0, "must be a number above 0 (got 0)"),
+        (Literal[False], True, "must be false (got true)"),
+        (Literal["a", "b"], "c", "must be one of 'a', 'b' (got 'c')"),
+    ],
+)
+def test_what_is_required_and_what_was_got(annotation, value, words):
+    assert requirement(annotation, value) == words

@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 import pydantic
 from pydantic_core import ErrorDetails
 
-from seqmodels.schema import Kind, entries, item, keys, kind, tags
-from seqmodels.toml import KeyPath, spell_path
-from seqmodels.wording import choices, describe, meant, requirement
+from seqmodels.config.schema import Kind, entries, item, keys, kind, tags
+from seqmodels.config.toml import KeyPath, spell_path
+from seqmodels.config.wording import choices, describe, meant, requirement
 
 _FEW_KEYS = 12  # more known keys than these are not listed
 _FEW_PLACES = 3  # a key that is right in more places than these says little about which was meant

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmodels.toml import Document, key_lines, read_value, spell_path, spell_value, write
+from seqmodels.config.toml import Document, key_lines, read_value, spell_path, spell_value, write
 
 SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(
