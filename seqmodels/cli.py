@@ -5,6 +5,7 @@ SIGTERM after everything was saved; 1 a defect of the program, with its tracebac
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,11 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from seqmodels import commands  # noqa: PLC0415 (imports JAX, which --help can do without)
 
     try:
-        return int(getattr(commands, options.command)(options))
+        code = int(getattr(commands, options.command)(options))
+        sys.stdout.flush()
+        return code
     except UserError as error:
         for line in error.lines:
             print(line, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def script(command: str) -> None:

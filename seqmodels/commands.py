@@ -46,6 +46,7 @@ def train(options: argparse.Namespace) -> int:
     )
     if config.run.tensorboard:
         TensorBoard.require()
+    config.optimizer.build(config.run.steps)  # refuses a schedule that does not fit before anything is written
     folder = Path(config.run.dir) / name
     text = configs.dumps(config)
     with RunFolder.create(folder, text, resume=options.resume, overwrite=options.overwrite) as run:
@@ -86,6 +87,7 @@ def generate(options: argparse.Namespace) -> int:
         raise UserError(str(error)) from error
     config, checkpoints, step = _open(options)
     model = TextModel.restore(config, checkpoints.read_extra(step))
+    model.prompt_ids(options.prompt)  # refuses unknown characters before anything is printed
     params = checkpoints.restore(_shapes(config, model), step).tree.result
     for number in range(options.samples):
         if options.samples > 1:

@@ -29,6 +29,12 @@ def cast(tree: PyTree, dtype: jnp.dtype) -> PyTree:
     return jax.tree.map(leaf, tree)
 
 
+def check_size(name: str, size: int) -> None:
+    """Raises ValueError unless `size` is at least 1."""
+    if size < 1:
+        raise ValueError(f"{name} must be at least 1 (got {size})")
+
+
 def compute_dtype(params: PyTree) -> jnp.dtype:
     """The floating type of parameters that were cast to one."""
     return next(leaf.dtype for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating))

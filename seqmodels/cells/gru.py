@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
 
 sigmoid = jax.nn.sigmoid
@@ -54,6 +54,10 @@ class GRU(GatedCell):
     """
 
     hidden_size: int
+
+    def __post_init__(self) -> None:
+        """Checks the size."""
+        check_size("hidden_size", self.hidden_size)
 
     @property
     def output_size(self) -> int:

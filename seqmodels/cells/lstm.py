@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
 
 sigmoid = jax.nn.sigmoid
@@ -77,7 +77,8 @@ class LSTM(GatedCell):
     coupled: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the combination."""
+        """Checks the ranges."""
+        check_size("hidden_size", self.hidden_size)
         if self.chrono is not None and self.chrono < 3:
             raise ValueError(f"chrono is the longest time lag in steps, at least 3 (got {self.chrono})")
 

@@ -6,8 +6,10 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
+
+_ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
 
 
 class RNNParams(NamedTuple):
@@ -50,6 +52,12 @@ class RNN(GatedCell):
     hidden_size: int
     activation: Literal["tanh", "relu"] = "tanh"
 
+    def __post_init__(self) -> None:
+        """Checks size and activation."""
+        check_size("hidden_size", self.hidden_size)
+        if self.activation not in _ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(_ACTIVATIONS)} (got {self.activation!r})")
+
     @property
     def output_size(self) -> int:
         """H."""
@@ -83,5 +91,4 @@ class RNN(GatedCell):
     def gates(self, gate_params: None, u_t: Array, r_t: Array, state: RNNState, noise_t: None) -> RNNState:
         """The new hidden state."""
         del gate_params, state, noise_t
-        phi = {"tanh": jnp.tanh, "relu": jax.nn.relu}[self.activation]
-        return RNNState(phi(u_t + r_t))
+        return RNNState(_ACTIVATIONS[self.activation](u_t + r_t))
