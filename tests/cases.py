@@ -18,34 +18,29 @@ BASE = [cls(hidden_size=HIDDEN) for cls in sm.cells.CELLS.values()]
 VARIANTS = [
     sm.RNN(HIDDEN, activation="relu"),
     sm.LSTM(HIDDEN, peepholes=True),
-    sm.LSTM(HIDDEN, coupled=True),
     sm.LSTM(HIDDEN, coupled=True, peepholes=True),
 ]
 NOISY = [
     sm.Zoneout(sm.LSTM(HIDDEN), rate=(0.1, 0.5)),
-    sm.VariationalDropout(sm.GRU(HIDDEN), rate=0.3),
-    sm.WeightDrop(sm.LSTM(HIDDEN), rate=0.3),
-    sm.VariationalDropout(sm.LearnedState(sm.LSTM(HIDDEN, peepholes=True)), rate=0.2, recurrent_rate=0.5),
-    sm.LearnedState(sm.Zoneout(sm.WeightDrop(sm.VariationalDropout(sm.LSTM(HIDDEN))), rate=0.2)),
+    sm.VariationalDropout(sm.LearnedState(sm.GRU(HIDDEN)), rate=0.2, recurrent_rate=0.5),
+    sm.LearnedState(sm.Zoneout(sm.WeightDrop(sm.VariationalDropout(sm.LSTM(HIDDEN, peepholes=True))), rate=0.2)),
     sm.Residual(sm.Zoneout(sm.GRU(INPUTS), rate=0.4)),
-    sm.Stack((sm.LSTM(HIDDEN), sm.Residual(sm.GRU(HIDDEN))), dropout=0.3),
-    sm.Stack((sm.Zoneout(sm.LSTM(HIDDEN)), sm.WeightDrop(sm.RNN(6))), dropout=0.3, variational=True),
+    sm.Stack((sm.Zoneout(sm.LSTM(HIDDEN)), sm.Residual(sm.WeightDrop(sm.RNN(HIDDEN)))), dropout=0.3),
     sm.Bidirectional(sm.VariationalDropout(sm.LSTM(HIDDEN)), sm.Zoneout(sm.GRU(6))),
 ]
 """Cells that draw noise when they are given a key."""
 
 QUIET = [
-    sm.Residual(sm.LSTM(INPUTS)),
-    sm.LearnedState(sm.LSTM(HIDDEN)),
+    sm.LearnedState(sm.LSTM(HIDDEN, coupled=True)),
     sm.Stack([sm.GRU(HIDDEN), sm.LearnedState(sm.RNN(6))]),
     sm.Bidirectional(sm.LSTM(HIDDEN), sm.GRU(6)),
-    sm.Bidirectional(sm.Stack((sm.LearnedState(sm.GRU(HIDDEN)), sm.RNN(6))), sm.LearnedState(sm.LSTM(HIDDEN))),
+    sm.Bidirectional(sm.Stack((sm.LearnedState(sm.GRU(HIDDEN)), sm.RNN(6))), sm.LearnedState(sm.RNN(HIDDEN))),
 ]
 CELLS = [*BASE, *VARIANTS, *NOISY, *QUIET]
 STEPPED = [cell for cell in CELLS if not isinstance(cell, sm.Bidirectional)]
 """Cells that have a `step`."""
 
-PAIRS = [(cell, method) for cell in CELLS for method in sm.engines.names_for(cell) or ("scan",)]
+PAIRS = [(cell, method) for cell in CELLS for method in sm.engines.names_for(cell)]
 """Every cell with every engine that can run it."""
 
 FEW_CELLS = [
@@ -119,7 +114,7 @@ def run(
     return values, pullback((given.state_weights, given.ys_weights))
 
 
-FEW = hypothesis.settings(max_examples=10, deadline=None, derandomize=True, database=None)
+FEW = hypothesis.settings(max_examples=6, deadline=None, derandomize=True, database=None)
 
 
 def lengths_and_resets() -> Any:
@@ -128,6 +123,4 @@ def lengths_and_resets() -> Any:
     starts = strategies.lists(
         strategies.sampled_from([True, False, False, False]), min_size=BATCH * STEPS, max_size=BATCH * STEPS
     )
-    return strategies.tuples(
-        lengths.map(np.array), starts.map(lambda values: np.array(values).reshape(BATCH, STEPS))
-    )
+    return strategies.tuples(lengths.map(np.array), starts.map(lambda values: np.array(values).reshape(BATCH, STEPS)))

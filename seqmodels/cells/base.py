@@ -47,7 +47,8 @@ def state_dtype(dtype: jnp.dtype) -> jnp.dtype:
       >>> state_dtype(jnp.bfloat16), state_dtype(jnp.float32)
       (dtype('float32'), dtype('float32'))
     """
-    return jnp.promote_types(dtype, jnp.float32)
+    dtype = jnp.dtype(dtype)
+    return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
 
 
 def product(x: Array, w: Array, b: Array | None = None) -> Array:
@@ -209,6 +210,11 @@ class Run(Protocol):
 
 class Composite(Recurrence):
     """Cells put together; says in which order its parts are run over a sequence."""
+
+    @property
+    @abc.abstractmethod
+    def parts(self) -> tuple["Cell | Composite", ...]:
+        """What it is put together from."""
 
     @abc.abstractmethod
     def compose(self, run: Run, params: PyTree, xs: Array, state: PyTree, key: Array | None) -> tuple[PyTree, Array]:

@@ -44,6 +44,11 @@ class Stack(Composite, Cell):
             raise ValueError("Stack needs at least one cell")
 
     @property
+    def parts(self) -> tuple[Cell, ...]:
+        """The layers."""
+        return self.cells
+
+    @property
     def output_size(self) -> int:
         """The top layer's."""
         return self.cells[-1].output_size

@@ -1,35 +1,39 @@
 """Which engines there are, and which one `auto` takes."""
 
-from seqmodels.cells.base import Cell
+from seqmodels.cells.base import Cell, Composite
 from seqmodels.engines.engine import Engine
 from seqmodels.engines.scan import SCAN
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (SCAN,)}
 
 
-def names_for(cell: Cell) -> tuple[str, ...]:
-    """The names of the engines that can run `cell`.
+def names_for(cell: Cell | Composite) -> tuple[str, ...]:
+    """The names of the engines that can run `cell`; of a composite, those that can run all its parts.
 
     Example:
       >>> import seqmodels as sm
       >>> names_for(sm.LSTM(hidden_size=4))
       ('scan',)
     """
+    if isinstance(cell, Composite):
+        of_parts = [names_for(part) for part in cell.parts]
+        return tuple(name for name in ENGINES if all(name in names for names in of_parts))
     return tuple(name for name, engine in ENGINES.items() if isinstance(cell, engine.kinds))
 
 
 def choose(cell: Cell, method: str) -> Engine:
-    """The engine called `method`, or for "auto" the one that suits `cell`.
+    """The engine called `method`, or for "auto" the one that suits `cell`; see `check` for what is refused."""
+    check(cell, method)
+    return ENGINES["scan" if method == "auto" else method]
 
-    Raises:
-      ValueError: if there is no such engine, or it cannot run this kind of cell; names those that can.
-    """
+
+def check(cell: Cell | Composite, method: str) -> None:
+    """Raises ValueError if there is no such engine or it cannot run this kind of cell; names those that can."""
     usable = names_for(cell)
     if method == "auto":
-        return ENGINES["scan"]
+        return
     if method not in ENGINES:
         raise ValueError(f"there is no engine {method!r}; for this cell: 'auto', {', '.join(map(repr, usable))}")
     if method not in usable:
         kind = type(cell).__name__
         raise ValueError(f"the engine {method!r} cannot run a {kind}; those that can: {', '.join(map(repr, usable))}")
-    return ENGINES[method]

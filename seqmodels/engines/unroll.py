@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, Run, cast, state_dtype
 from seqmodels.engines.engine import Inputs, select
-from seqmodels.engines.registry import choose
+from seqmodels.engines.registry import check, choose
 
 
 def unroll(
@@ -110,17 +110,16 @@ def _check(
     if xs.ndim < 2 or not jnp.issubdtype(xs.dtype, jnp.floating):
         raise AssertionError(f"xs must be [batch, time, features] of a float type (got {xs.dtype}{list(xs.shape)})")
     batch_shape = xs.shape[:-2]
-    if lengths is not None:
-        chex.assert_type(lengths, int)
-        chex.assert_shape(lengths, batch_shape)
-    if resets is not None:
-        chex.assert_type(resets, bool)
-        chex.assert_shape(resets, xs.shape[:-1])
+    if lengths is not None and (lengths.shape != batch_shape or not jnp.issubdtype(lengths.dtype, jnp.integer)):
+        raise AssertionError(f"lengths must be integers {list(batch_shape)} (got {lengths.dtype}{list(lengths.shape)})")
+    if resets is not None and (resets.shape != xs.shape[:-1] or resets.dtype != bool):
+        raise AssertionError(f"resets must be bool{list(xs.shape[:-1])} (got {resets.dtype}{list(resets.shape)})")
     if state is not None:
         expected = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
-        chex.assert_trees_all_equal_shapes(state, expected)
-    if isinstance(cell, Cell) and not isinstance(cell, Composite):
-        choose(cell, method)
+        chex.assert_trees_all_equal_shapes(
+            state, expected, custom_message="the state must be as cell.initial_state makes it"
+        )
+    check(cell, method)
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "reverse", "method", "observe"))
@@ -142,6 +141,7 @@ def _compose(
         state = cell.initial_state(params, xs.shape[:-2])
     state = cast(state, state_dtype(xs.dtype))
 
+    lengths = None if lengths is None else lengths.astype(jnp.int32)
     reading = _Reading(lengths, resets, method, observe)
 
     def run_in(reverse: bool) -> Run:
@@ -196,7 +196,7 @@ class _Reading(NamedTuple):
 
 def _valid(lengths: Array, steps: int) -> Array:
     """[T, *batch]: whether step t lies within the row's length."""
-    t = jnp.arange(steps).reshape((steps,) + (1,) * lengths.ndim)
+    t = jnp.arange(steps, dtype=jnp.int32).reshape((steps,) + (1,) * lengths.ndim)
     return t < lengths
 
 
@@ -216,7 +216,7 @@ def _flip(tree: PyTree, lengths: Array | None, steps: int) -> PyTree:
     """Reverses the valid part of each row along the time axis 0; padding stays where it is. Its own inverse."""
     if lengths is None:
         return jax.tree.map(lambda x: jnp.flip(x, 0), tree)
-    t = jnp.arange(steps, dtype=lengths.dtype).reshape((steps,) + (1,) * lengths.ndim)
+    t = jnp.arange(steps, dtype=jnp.int32).reshape((steps,) + (1,) * lengths.ndim)
     source = jnp.where(t < lengths, jnp.minimum(lengths, steps) - 1 - t, t)
 
     def leaf(x: Array) -> Array:

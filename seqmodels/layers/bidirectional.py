@@ -43,6 +43,11 @@ class Bidirectional(Composite):
     bwd: Cell | Composite
 
     @property
+    def parts(self) -> tuple[Cell | Composite, Cell | Composite]:
+        """Both cells."""
+        return self.fwd, self.bwd
+
+    @property
     def output_size(self) -> int:
         """The sum of both."""
         return self.fwd.output_size + self.bwd.output_size

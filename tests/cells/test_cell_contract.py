@@ -96,5 +96,5 @@ def test_the_key_decides_the_weights(cell):
 
 @pytest.mark.parametrize("cell", sm.cells.CELLS.values(), ids=sm.cells.CELLS)
 def test_sizes_below_1_are_refused(cell):
-    with pytest.raises(ValueError, match="hidden_size.*-3"):
+    with pytest.raises(ValueError, match=r"hidden_size.*-3"):
         cell(hidden_size=-3)

@@ -29,5 +29,5 @@ def test_padding_is_not_added():
 
 
 def test_sizes_must_agree():
-    with pytest.raises(ValueError, match="5.*8"):
+    with pytest.raises(ValueError, match=r"5.*8"):
         sm.Residual(sm.GRU(8)).init(jax.random.key(0), 5)

@@ -82,5 +82,5 @@ def test_impossible_rates_are_refused(rate):
 
 @pytest.mark.parametrize("key", [None, jax.random.key(0)])
 def test_a_rate_for_each_leaf_is_needed(key):
-    with pytest.raises(ValueError, match="3 rates.*2 leaves"):
+    with pytest.raises(ValueError, match=r"3 rates.*2 leaves"):
         sm.unroll(sm.Zoneout(sm.LSTM(32), rate=(0.1, 0.2, 0.3)), PARAMS, XS, key=key)

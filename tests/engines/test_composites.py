@@ -55,7 +55,9 @@ def test_layers_are_drawn_apart_and_fit_each_other():
 def masks(variational, key):
     """What a stack drops: both layers pass their inputs on (W_ih = 1, W_hh = 0), the inputs are 1."""
     size, identity = 30, sm.RNN(30, activation="relu")
-    params = sm.RNNParams(np.eye(size, dtype=np.float32), np.zeros((size, size), np.float32), np.zeros(size, np.float32))
+    params = sm.RNNParams(
+        np.eye(size, dtype=np.float32), np.zeros((size, size), np.float32), np.zeros(size, np.float32)
+    )
     stack = sm.Stack((identity, identity), dropout=0.25, variational=variational)
     return np.asarray(sm.unroll(stack, (params, params), np.ones((20, 10, size), np.float32), key=key)[1])
 

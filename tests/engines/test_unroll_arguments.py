@@ -72,7 +72,7 @@ def test_wrong_arguments_are_named(wrong, function):
 @pytest.mark.parametrize("cell", FEW_CELLS, ids=name)
 def test_an_unknown_method_is_refused_for_every_kind(cell):
     given = cast(problem(cell), np.float32)
-    with pytest.raises(ValueError, match="quantum.*scan"):
+    with pytest.raises(ValueError, match=r"quantum.*scan"):
         sm.unroll(cell, given.params, given.xs, method="quantum")
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import BATCH, FEW_CELLS, FEW_PAIRS, INPUTS, STEPPED, STEPS, cast, name, problem
+from cases import BATCH, FEW_PAIRS, INPUTS, STEPPED, STEPS, cast, name, problem
 from oracles import assert_close, run_row, unroll
 
 import seqmodels as sm
