@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
       arguments: what follows the program's name, the command first; None: those of the process.
     """
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    options = _parse(_parser(), sys.argv[1:] if arguments is None else arguments)
     from seqmodels import commands  # noqa: PLC0415 (imports JAX, which --help can do without)
 
     try:
@@ -43,6 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def script(command: str) -> None:
     """What a file in `scripts/` calls: runs `command` with the process's arguments and exits with its code."""
     sys.exit(main([command, *sys.argv[1:]]))
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses; argparse itself takes no `key=value` that follows an option."""
+    options, rest = parser.parse_known_args(arguments)
+    if rest and (not hasattr(options, "assignments") or any(item.startswith("-") for item in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.assignments += rest
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,8 +95,8 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
     parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="changes to the config")
-    parser.add_argument("--rounds", type=_at_least(1), default=7, help="pairs of measurements (default 7)")
-    parser.add_argument("--steps", type=_at_least(1), default=100, help="steps in each measurement (default 100)")
+    parser.add_argument("--rounds", type=_Whole(1), default=7, help="pairs of measurements (default 7)")
+    parser.add_argument("--steps", type=_Whole(1), default=100, help="steps in each measurement (default 100)")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -109,23 +119,24 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.description = "Writes text with a trained language model, as it is drawn."
     _add_run(parser)
     parser.add_argument("--prompt", default="", help="what the text goes on from; default: the start of a line")
-    parser.add_argument("--length", type=_at_least(0), default=500, help="symbols to write (default 500)")
+    parser.add_argument("--length", type=_Whole(0), default=500, help="symbols to write (default 500)")
     parser.add_argument("--temperature", type=float, default=0.8, help="0: the likeliest; 1: as learnt (default 0.8)")
     parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest symbols")
     parser.add_argument("--top-p", type=float, metavar="P", help="draw among the likeliest of joint probability P")
-    parser.add_argument("--seed", type=_at_least(0), default=0, help="decides the draws (default 0)")
-    parser.add_argument("--samples", type=_at_least(1), default=1, metavar="N", help="texts to write (default 1)")
+    parser.add_argument("--seed", type=_Whole(0, 2**32 - 1), default=0, help="decides the draws (default 0)")
+    parser.add_argument("--samples", type=_Whole(1), default=1, metavar="N", help="texts to write (default 1)")
 
 
-class _at_least:  # noqa: N801 (used as a function)
-    """Reads a whole number with a lower bound."""
+class _Whole:
+    """Reads a whole number within bounds."""
 
-    def __init__(self, least: int) -> None:
+    def __init__(self, least: int, most: int = 10**12) -> None:
         self.least = least
+        self.most = most
 
     def __call__(self, text: str) -> int:
-        if not text.lstrip("-").isdecimal() or int(text) < self.least:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {self.least} (got {text!r})")
+        if not text.lstrip("-").isdecimal() or not self.least <= int(text) <= self.most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {self.least} to {self.most} (got {text!r})")
         return int(text)
 
 

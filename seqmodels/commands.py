@@ -19,7 +19,7 @@ from seqmodels.models import Sampling
 from seqmodels.tasks import TASKS
 from seqmodels.tasks.language_modelling import Config, LanguageModelling, TextModel
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints
-from seqmodels.training.devices import make_mesh, place_batches
+from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.evaluation import evaluate as measure
 from seqmodels.training.interrupts import exit_code
 from seqmodels.training.loop import Fitted, InterruptedRun, Loop
@@ -41,9 +41,8 @@ def train(options: argparse.Namespace) -> int:
     name = config.run.name or path.stem
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, name=name))
     task = TASKS[config.task.name](config)
-    place = place_batches(
-        make_mesh(config.devices.mesh), config.data.batch_size, axis=0 if config.training.accumulate == 1 else 1
-    )
+    placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(config.training.accumulate - 1, 1))
+    placement.check(config.data.batch_size)
     if config.run.tensorboard:
         TensorBoard.require()
     config.optimizer.build(config.run.steps)  # refuses a schedule that does not fit before anything is written
@@ -55,7 +54,7 @@ def train(options: argparse.Namespace) -> int:
             return 0
         _check_same_run(run, text, task)
         with Progress(config.run.steps) as progress:
-            loop = Loop(task, config.run, config.training, config.optimizer, run, progress, place)
+            loop = Loop(task, config.run, config.training, config.optimizer, run, progress, placement)
             _introduce(task, loop)
             try:
                 fitted = loop.fit()
@@ -92,7 +91,7 @@ def generate(options: argparse.Namespace) -> int:
     for number in range(options.samples):
         if options.samples > 1:
             print(f"--- sample {number + 1} of {options.samples} ---")
-        print(options.prompt, end="", flush=True)
+        print(model.shown(options.prompt), end="", flush=True)
         key = jax.random.fold_in(jax.random.key(options.seed), number)
         for (piece,) in model.write(params, options.prompt, key, length=options.length, sampling=sampling):
             print(piece, end="", flush=True)
@@ -125,14 +124,6 @@ def _introduce(task: LanguageModelling, loop: Loop) -> None:
 def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, fitted: Fitted) -> None:
     """Writes result and picture, and shows the result beside the baselines."""
     baselines = task.baselines()
-    objective = f"valid/{task.objective}"
-    curves.draw(
-        run.metrics.read(),
-        run.path / "curves.png",
-        objective=task.objective,
-        baselines=baselines[objective],
-        title=name,
-    )
     result: dict[str, Any] = {
         "task": task.name,
         "config": name,
@@ -145,6 +136,17 @@ def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, fi
     run.write_json("result.json", result)
     _show(fitted.metrics, baselines)
     _say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
+    try:
+        curves.draw(
+            run.metrics.read(),
+            run.path / "curves.png",
+            objective=task.objective,
+            baselines=baselines[f"valid/{task.objective}"],
+            title=name,
+            clip_norm=loop.optimizer.clip_norm,
+        )
+    except OSError as error:
+        raise UserError(f"{run.path / 'curves.png'} cannot be written: {error.strerror}; all else is done") from error
 
 
 def _show(metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 from rich.console import Console
 
+from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.interrupts import Interrupts
 from seqmodels.training.loop import Loop
 from seqmodels.training.progress import Progress
@@ -49,8 +50,9 @@ def measure(task: Task, config: Any, *, rounds: int, steps: int) -> Overhead:
         open(Path(folder) / "log", "w") as log,
         RunFolder.create(Path(folder) / "run", "", resume=False, overwrite=False) as run_folder,
     ):
+        placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(config.training.accumulate - 1, 1))
         progress = Progress(run.steps, console=Console(file=log))
-        loop = Loop(task, run, config.training, config.optimizer, run_folder, progress, lambda batch: batch)
+        loop = Loop(task, run, config.training, config.optimizer, run_folder, progress, placement)
         return _measure(loop, rounds, steps)
 
 

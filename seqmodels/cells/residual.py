@@ -35,5 +35,4 @@ class Residual(Wrapper):
 
     def readout(self, params: PyTree, hs: Array, xs: Array) -> Array:
         """The inner cell's outputs plus the inputs."""
-        ys = self.cell.readout(params, hs, xs)
-        return ys + xs.astype(ys.dtype)
+        return self.cell.readout(params, hs, xs) + xs

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, Run, cast, state_dtype
 from seqmodels.engines.engine import Inputs, select
@@ -19,8 +20,8 @@ def unroll(
     xs: Array,
     state: PyTree = None,
     *,
-    lengths: Array | None = None,
-    resets: Array | None = None,
+    lengths: ArrayLike | None = None,
+    resets: ArrayLike | None = None,
     reverse: bool = False,
     method: str = "auto",
     key: Array | None = None,
@@ -58,6 +59,7 @@ def unroll(
       >>> ys.shape, float(abs(ys[1, 2:]).max())
       ((2, 5, 4), 0.0)
     """
+    lengths, resets = _as_arrays(lengths, resets)
     _check(cell, params, xs, state, lengths, resets, method)
     last, ys = _compose(cell, params, xs, state, lengths, resets, key, reverse=reverse, method=method, observe=None)
     return last, ys
@@ -69,8 +71,8 @@ def trajectory(
     xs: Array,
     state: PyTree = None,
     *,
-    lengths: Array | None = None,
-    resets: Array | None = None,
+    lengths: ArrayLike | None = None,
+    resets: ArrayLike | None = None,
     reverse: bool = False,
     method: str = "auto",
     key: Array | None = None,
@@ -84,6 +86,7 @@ def trajectory(
       >>> trajectory(cell, params, jnp.ones((2, 5, 3))).c.shape
       (2, 5, 4)
     """
+    lengths, resets = _as_arrays(lengths, resets)
     _check(cell, params, xs, state, lengths, resets, method)
     states, _ = _compose(cell, params, xs, state, lengths, resets, key, reverse=reverse, method=method, observe=_itself)
     return states
@@ -91,6 +94,11 @@ def trajectory(
 
 def _itself(state: PyTree) -> PyTree:
     return state
+
+
+def _as_arrays(lengths: ArrayLike | None, resets: ArrayLike | None) -> tuple[Array | None, Array | None]:
+    """Python numbers and lists are as welcome as arrays."""
+    return None if lengths is None else jnp.asarray(lengths), None if resets is None else jnp.asarray(resets)
 
 
 def _nothing(state: PyTree) -> None:

@@ -70,6 +70,7 @@ class LanguageModel:
 
     def __post_init__(self) -> None:
         """Checks rates and sizes."""
+        check_rate("embedding_dropout", self.embedding_dropout)
         check_rate("input_dropout", self.input_dropout)
         check_rate("output_dropout", self.output_dropout)
         if self.tied and self.cell.output_size != self.embedding_size:

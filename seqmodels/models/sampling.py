@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 
 import jax
@@ -18,7 +19,7 @@ class Sampling:
 
     Args:
       temperature: divides the scores; below 1 safer, above 1 wilder, 0 always the likeliest symbol.
-      top_k: draws among the k likeliest symbols only; None: among all.
+      top_k: draws among the k likeliest symbols only, and any as likely as the last of them; None: among all.
       top_p: draws among the likeliest symbols that together have at least this probability; None: among all.
 
     Example:
@@ -37,8 +38,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        if self.temperature < 0.0:
-            raise ValueError(f"temperature must be at least 0 (got {self.temperature})")
+        if not 0.0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature must be a number of at least 0 (got {self.temperature})")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k must be at least 1 (got {self.top_k})")
         if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
@@ -48,6 +49,7 @@ class Sampling:
         """One symbol a row from scores [..., V]: integers [...]."""
         if self.temperature == 0.0:
             return jnp.argmax(logits, axis=-1)
+        logits = logits - logits.max(axis=-1, keepdims=True)  # keeps a tiny temperature from making infinities equal
         logits = self.restrict(logits / self.temperature)
         return jax.random.categorical(key, logits, axis=-1)
 

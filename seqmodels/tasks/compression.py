@@ -15,22 +15,23 @@ _COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 _LARGEST_TEXT = 20_000_000  # bytes; xz takes minutes beyond
 
 
-def compressed_bits(train: str, split: str) -> dict[str, float]:
-    """Bits that a compressor which has seen the training text needs for each character of a split.
+def compressed_bits(train: str, split: str, symbols: int) -> dict[str, float]:
+    """Bits that a compressor which has seen the training text needs for each symbol of a split.
 
-        (|C(train + split)| - |C(train)|) · 8 / characters of the split
+        (|C(train + split)| - |C(train)|) · 8 / symbols of the split
 
     gzip sees the last 32 KiB only; bz2 and xz look further back and find exact repeats anywhere.
 
     Args:
       train: the training text.
       split: the text to be coded.
+      symbols: how many symbols it is said to have: characters or bytes.
 
     Returns:
-      Bits per character by the compressor's name; empty for texts above 20 MB, where it would take minutes.
+      Bits per symbol by the compressor's name; empty for texts above 20 MB, where it would take minutes.
 
     Example:
-      >>> bits = compressed_bits("abcd" * 1000, "abcd" * 100)
+      >>> bits = compressed_bits("abcd" * 1000, "abcd" * 100, 400)
       >>> sorted(bits), bits["gzip"] < 1
       (['bz2', 'gzip', 'xz'], True)
     """
@@ -39,7 +40,7 @@ def compressed_bits(train: str, split: str) -> dict[str, float]:
     if len(after) > _LARGEST_TEXT:
         return {}
     return {
-        name: (len(compress(after)) - len(compress(before))) * 8 / len(split) for name, compress in _COMPRESSORS.items()
+        name: (len(compress(after)) - len(compress(before))) * 8 / symbols for name, compress in _COMPRESSORS.items()
     }
 
 

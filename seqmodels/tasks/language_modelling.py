@@ -14,13 +14,15 @@ from pydantic import Field
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.config import config
 from seqmodels.data.corpora import CORPORA, Corpus, from_file
+from seqmodels.data.sources import DataError
 from seqmodels.data.streams import Batch, EvaluationBatch, EvaluationStream, TokenStream, batches
 from seqmodels.data.vocabulary import UNKNOWN_WORD, Vocabulary
 from seqmodels.engines import ENGINES
 from seqmodels.models import LanguageModel, Sampling, generate
 from seqmodels.models.tables import CellTable, Rate
 from seqmodels.tasks.compression import compressed_bits, unigram_nats
-from seqmodels.training.optimizers import Adam, OptimizerConfig
+from seqmodels.training.optimizers import OptimizerConfig
+from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Devices, Run, Training
 from seqmodels.training.task import Sums
 
@@ -47,14 +49,22 @@ class DataTable:
     path: Annotated[str | None, Field(description="a text file of your own; wins over data.name")] = None
     dir: Annotated[str | None, Field(description="folder with the corpus's files; default: download to a cache")] = None
     unit: Annotated[
-        Literal["char", "byte", "word"] | None, Field(description="what is predicted; default: the corpus's own")
+        Literal["char", "byte", "word"] | None,
+        Field(description="what is predicted; default: the corpus's own, char for data.path"),
     ] = None
-    vocabulary: Annotated[int | None, Field(ge=2, description="at most so many words; default: all")] = None
+    vocabulary: Annotated[int | None, Field(ge=3, description="with words: at most so many; default: all")] = None
     batch_size: Annotated[int, Field(ge=1, description="rows of text read side by side")] = 32
     window: Annotated[int, Field(ge=1, description="symbols between two updates: the gradient's reach")] = 64
     shift: Annotated[bool, Field(description="moves the borders of the windows from epoch to epoch")] = True
     eval_batch_size: Annotated[int, Field(ge=1, description="rows in validation and test; 1: one unbroken text")] = 16
     eval_window: Annotated[int, Field(ge=1, description="symbols read at a time in validation and test")] = 256
+
+    def __post_init__(self) -> None:
+        """Makes paths whole, so that the config in the run folder means the same from anywhere."""
+        for key in ("path", "dir"):
+            value = getattr(self, key)
+            if value is not None:
+                object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
 
 
 @config
@@ -116,7 +126,7 @@ class Config:
     run: Run = Run()
     data: DataTable = DataTable()
     model: ModelTable
-    optimizer: OptimizerConfig = Adam()
+    optimizer: OptimizerConfig
     training: Training = Training()
     sample: SampleTable = SampleTable()
     devices: Devices = Devices()
@@ -177,7 +187,17 @@ class TextModel:
     def prompt_ids(self, prompt: str) -> np.ndarray:
         """The symbols of a prompt, at least one."""
         self.vocabulary.check(prompt)
-        return self.vocabulary.encode(prompt or "\n")
+        ids = self.vocabulary.encode(prompt)
+        return ids if ids.size else self.vocabulary.encode(self._first)
+
+    @property
+    def _first(self) -> str:
+        """What a text without a prompt goes on from: a line end, in a text without one a blank."""
+        return " " if self.vocabulary.unit == "char" and "\n" not in self.vocabulary.symbols else "\n"
+
+    def shown(self, prompt: str) -> str:
+        """The prompt as it stands before what `write` gives; words bring their own blanks."""
+        return prompt.rstrip(" ") if self.vocabulary.unit == "word" else prompt
 
     def init(self, key: Array) -> PyTree:
         """The model's parameters."""
@@ -252,9 +272,9 @@ class LanguageModelling(TextModel):
         table = self.config.sample
         if table.length == 0:
             return None
-        key = jax.random.key(self.config.run.seed)
+        key = make_seeds(self.config.run.seed).sample
         pieces = self.write(params, table.prompt, key, length=table.length, sampling=table.sampling)
-        return table.prompt + "".join(piece for (piece,) in pieces)
+        return self.shown(table.prompt) + "".join(piece for (piece,) in pieces)
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """Unigram entropy, and what compressors need that have seen the training text."""
@@ -262,8 +282,9 @@ class LanguageModelling(TextModel):
         for split in ("valid", "test"):
             nats = unigram_nats(self._ids["train"], self._ids[split], len(self.vocabulary))
             found[f"{split}/{self.objective}"] = {"unigram": self._from_nats(nats)}
-            if self.corpus.unit == "char":
-                found[f"{split}/{self.objective}"] |= compressed_bits(self.corpus.train, getattr(self.corpus, split))
+            if self.corpus.unit != "word":
+                bits = compressed_bits(self.corpus.train, getattr(self.corpus, split), self._ids[split].size)
+                found[f"{split}/{self.objective}"] |= bits
         return found
 
     def extra(self) -> dict[str, Any]:
@@ -274,10 +295,13 @@ class LanguageModelling(TextModel):
         """What is trained on what, a line each."""
         sizes = ", ".join(f"{self._ids[split].size:,} {split}" for split in ("train", "valid", "test"))
         unit = {"char": "characters", "byte": "bytes", "word": "words"}[self.corpus.unit]
-        return [
+        lines = [
             f"{self.corpus.name}: {sizes} {unit}; {len(self.vocabulary):,} different ones",
-            f"{len(self.stream):,} steps an epoch of {self.config.data.batch_size} rows x {self.config.data.window}",
+            f"{len(self.stream):,} windows an epoch, {self.config.data.batch_size} rows x {self.config.data.window}",
         ]
+        if self.corpus.unit == "char" and (unseen := self.vocabulary.unseen(self.corpus.valid + self.corpus.test)):
+            lines.append(f"characters of validation and test that training has not are one unknown: {unseen!r}")
+        return lines
 
 
 def load_corpus(data: DataTable) -> Corpus:
@@ -293,7 +317,12 @@ def load_corpus(data: DataTable) -> Corpus:
 def _vocabulary(corpus: Corpus, limit: int | None) -> Vocabulary:
     """The symbols of the training text; of words those met twice, unless the text marks unknown ones itself.
 
+    Raises:
+      DataError: if a limit is given for what is not words: figures a character would no longer be comparable.
+
     Words met once are read as unknown, so that the unknown word, which validation and prompts may hold, is learnt.
     """
+    if limit is not None and corpus.unit != "word":
+        raise DataError(f"data.vocabulary: a limit is for words, not for data.unit={corpus.unit}; leave it out")
     rare = corpus.unit == "word" and UNKNOWN_WORD not in corpus.train
     return Vocabulary.build(corpus.train, corpus.unit, limit=limit, least=2 if rare else 1)

@@ -93,12 +93,13 @@ class Checkpoints:
         self.folder = Path(folder).absolute()
         self.keep_last = keep_last
         self.keep_best = keep_best
+        self._damaged: set[int] = set()
 
     def save(self, step: int, tree: Any, extra: Mapping[str, JSON], *, score: float | None = None) -> None:
         """Saves a checkpoint; when this returns it is whole on the disk.
 
         A checkpoint of the same step is replaced, and there is no moment without a whole one. Then those beyond
-        `keep_last` and the best are removed, and damaged ones with them.
+        `keep_last` and the best are removed, and with them those that `restore` found damaged.
 
         Args:
           step: the optimizer step, not negative.
@@ -123,6 +124,7 @@ class Checkpoints:
             self._tidy()
             _write(temporary, head, leaves)
             self._publish(temporary, step)
+            self._damaged.discard(step)
             self._remove_all_but(self._worth_keeping(step))
         except Exception as error:
             raise CheckpointError(
@@ -192,6 +194,7 @@ class Checkpoints:
                 check_files(folder, manifest)
                 return manifest, load(folder, manifest), tuple(faults)
             except DamagedError as damage:
+                self._damaged.add(candidate)
                 faults.append(f"checkpoint {folder} is damaged: {damage}")
         remedy = "put a copy of one in its place, or start the run again with --overwrite"
         raise CheckpointError(f"no undamaged checkpoint in {self.folder}; {remedy}", *faults)
@@ -205,9 +208,9 @@ class Checkpoints:
         return aside if aside.exists() and not place.exists() else place
 
     def _scores(self) -> dict[int, float | None]:
-        """The scores of all checkpoints whose manifest can be read."""
+        """The scores of all checkpoints whose manifest can be read and that were not found damaged."""
         scores: dict[int, float | None] = {}
-        for step in self.steps():
+        for step in set(self.steps()) - self._damaged:
             with contextlib.suppress(DamagedError):
                 scores[step] = read_manifest(self._locate(step), step)["score"]
         return scores

@@ -1,12 +1,13 @@
-"""Where batches and parameters lie."""
+"""Where batches and state lie."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from seqmodels.cells.base import PyTree
 from seqmodels.errors import UserError
+from seqmodels.training.step import TrainState
 from seqmodels.training.tables import Mesh
 
 
@@ -23,27 +24,38 @@ def make_mesh(mesh: Mesh) -> jax.sharding.Mesh:
     return jax.make_mesh((wanted, 1), ("data", "model"), (AxisType.Auto, AxisType.Auto), devices=jax.devices()[:wanted])
 
 
-def place_batches(mesh: jax.sharding.Mesh, batch_size: int, *, axis: int) -> Callable[[Any], Any]:
-    """A function that puts a batch on the devices, its rows shared among them.
+class Placement(NamedTuple):
+    """How one run's arrays are shared by the devices of a mesh: rows of batches and carry, copies of all else.
 
-    Args:
+    Attributes:
       mesh: as made by `make_mesh`.
-      batch_size: rows of a batch; must be a multiple of the devices that share it.
-      axis: where the rows are counted in the arrays; arrays with no such axis are copied to all devices.
-
-    Raises:
-      UserError: if the rows cannot be shared evenly.
+      batch_axis: where rows are counted in the arrays of a batch; those with no such axis are copied.
     """
-    devices = mesh.shape["data"]
-    if batch_size % devices:
-        raise UserError(f"data.batch_size: {batch_size} rows cannot be shared evenly by {devices} devices")
 
-    def place(batch: Any) -> Any:
-        def leaf(x: Any) -> Any:
-            axes = (*[None] * axis, "data") if x.ndim > axis else ()
-            spec = PartitionSpec(*axes)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-            return jax.device_put(x, NamedSharding(mesh, spec))
+    mesh: jax.sharding.Mesh
+    batch_axis: int
 
-        return jax.tree.map(leaf, batch)
+    def check(self, batch_size: int) -> None:
+        """Raises UserError if a batch cannot be shared evenly."""
+        devices = self.mesh.shape["data"]
+        if batch_size % devices:
+            raise UserError(f"data.batch_size: {batch_size} rows cannot be shared evenly by {devices} devices")
 
-    return place if devices > 1 else lambda batch: batch
+    def put_batch(self, batch: PyTree) -> PyTree:
+        """Puts a batch on the devices."""
+        return jax.tree.map(lambda x: jax.device_put(x, self._sharding(x, self.batch_axis)), batch)
+
+    def put_state(self, state: TrainState) -> TrainState:
+        """Puts a state on the devices."""
+        placed: TrainState = jax.device_put(state, self.state_shardings(state))
+        return placed
+
+    def state_shardings(self, state: TrainState) -> PyTree:
+        """The sharding of every leaf of a state, given its arrays or their shapes."""
+        shardings = jax.tree.map(lambda x: self._sharding(x, None), state)
+        return shardings.replace(carry=jax.tree.map(lambda x: self._sharding(x, 0), state.carry))
+
+    def _sharding(self, x: Any, axis: int | None) -> NamedSharding:
+        """Rows shared along `axis`, if there is such an axis."""
+        axes = (*[None] * axis, "data") if axis is not None and x.ndim > axis else ()
+        return NamedSharding(self.mesh, PartitionSpec(*axes))  # type: ignore[no-untyped-call]  # JAX leaves it untyped

@@ -5,27 +5,34 @@ import itertools
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqmodels.cells.base import Array, PyTree
 from seqmodels.errors import UserError
-from seqmodels.training.checkpoint import Checkpoints
+from seqmodels.training.checkpoint import CheckpointError, Checkpoints
+from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate
 from seqmodels.training.interrupts import Interrupts
 from seqmodels.training.optimizers import Optimizer, learning_rate
 from seqmodels.training.progress import Progress, TensorBoard
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.samples import add_sample, drop_samples_after
-from seqmodels.training.step import Step, TrainState, make_step, zero_sums
+from seqmodels.training.seeds import make_seeds
+from seqmodels.training.step import Step, TrainState, make_step
 from seqmodels.training.tables import Run, Training
 from seqmodels.training.task import Task
 from seqmodels.training.watchers import EarlyStopping, PlateauState, PlateauWatcher, StoppingState
 
 T = TypeVar("T")
+
+_REMEDY: Final = (
+    "the last checkpoint is unharmed. Lower optimizer.learning_rate or optimizer.clip_norm, or look at the data"
+)
 
 
 class InterruptedRun(Exception):  # noqa: N818 (not an error: the run was stopped, and saved)
@@ -58,19 +65,35 @@ class Fitted(NamedTuple):
 
 @dataclasses.dataclass
 class Watch:
-    """What validation has seen so far; part of every checkpoint."""
+    """What validation has seen so far; part of every checkpoint.
+
+    Attributes:
+      stopping: for early stopping, which may ask for more than any gain.
+      plateau: for the learning rate.
+      best: the lowest score.
+    """
 
     stopping: StoppingState
     plateau: PlateauState
+    best: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Both states as JSON."""
-        return {"stopping": self.stopping.to_json(), "plateau": self.plateau.to_json()}
+        """All of it as JSON."""
+        return {"stopping": self.stopping.to_json(), "plateau": self.plateau.to_json(), "best": self.best}
 
-    def update(self, stopping: EarlyStopping, plateau: PlateauWatcher, score: float) -> None:
-        """Takes in the score of one more validation."""
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote."""
+        stopping, plateau = StoppingState.from_json(saved["stopping"]), PlateauState.from_json(saved["plateau"])
+        return cls(stopping, plateau, saved["best"])
+
+    def update(self, stopping: EarlyStopping, plateau: PlateauWatcher, score: float) -> bool:
+        """Takes in the score of one more validation; returns whether it is the lowest so far."""
+        gained = self.best is None or score < self.best
+        self.best = score if gained else self.best
         self.stopping = stopping.update(self.stopping, score)
         self.plateau = plateau.update(self.plateau, score)
+        return gained
 
 
 @dataclasses.dataclass
@@ -84,7 +107,7 @@ class Loop:
       optimizer: the table `[optimizer]`.
       folder: where the run writes, locked.
       progress: what a person sees.
-      place: puts a batch on the devices.
+      placement: where batches and state lie.
     """
 
     task: Task
@@ -93,7 +116,7 @@ class Loop:
     optimizer: Optimizer
     folder: RunFolder
     progress: Progress
-    place: Callable[[Any], Any]
+    placement: Placement
 
     def __post_init__(self) -> None:
         """Builds the step; nothing is compiled or written yet."""
@@ -107,7 +130,9 @@ class Loop:
             accumulate=self.training.accumulate,
             averaging=self.training.averaging,
         )
-        self.update = jax.jit(self.step.update, donate_argnums=0)
+        self.update = jax.jit(
+            self.step.update, donate_argnums=0, out_shardings=self.placement.state_shardings(self.like())
+        )
         self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.run.keep_last)
         self.tensorboard: TensorBoard | None = None
         self._began = self._started = time.perf_counter()
@@ -132,7 +157,7 @@ class Loop:
 
     def like(self) -> TrainState:
         """The shapes and types of the state, without computing it."""
-        state: TrainState = jax.eval_shape(self.step.init, jax.random.key(self.run.seed))
+        state: TrainState = jax.eval_shape(self.step.init, make_seeds(self.run.seed).init)
         return state
 
     def begin(self) -> tuple[TrainState, Watch]:
@@ -146,7 +171,7 @@ class Loop:
         """The state before the first step."""
         self.folder.metrics.truncate_after(0)
         drop_samples_after(self.folder, -1)
-        state = jax.jit(self.step.init)(jax.random.key(self.run.seed))
+        state = self.placement.put_state(jax.jit(self.step.init)(make_seeds(self.run.seed).init))
         self._sample(state, 0)
         return state, Watch(self.stopping.start(), self.plateau.start())
 
@@ -159,9 +184,7 @@ class Loop:
         self.folder.metrics.truncate_after(restored.step)
         drop_samples_after(self.folder, restored.step)
         self._began -= restored.extra["seconds"]
-        saved = restored.extra["watch"]
-        watch = Watch(StoppingState.from_json(saved["stopping"]), PlateauState.from_json(saved["plateau"]))
-        return restored.tree, watch
+        return self.placement.put_state(restored.tree), Watch.from_json(restored.extra["watch"])
 
     def train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None = None) -> TrainState:
         """Steps until the end (or until step `until`), an early stop or a signal."""
@@ -177,9 +200,10 @@ class Loop:
                 waited = time.perf_counter() - self._started
                 self.progress.note(f"first step done after {waited:.1f} s, compilation included")
                 self._watch_clock(done)
-            state = self._look(state, done, watch, save=interrupts.requested is not None)
-            if interrupts.requested and done < self.run.steps:
-                raise InterruptedRun(interrupts.requested, done)
+            stop = interrupts.requested  # once: what comes later is for the next step, with a save of its own
+            state = self._look(state, done, watch, save=stop is not None)
+            if stop is not None and done < self.run.steps:
+                raise InterruptedRun(stop, done)
         return state
 
     def batches(self, start: int) -> Iterator[Any]:
@@ -188,7 +212,7 @@ class Loop:
         batches = self.task.batches(start * number)
         if number > 1:
             batches = (jax.tree.map(lambda *leaves: np.stack(leaves), *group) for group in batched(batches, number))
-        return map(self.place, batches)
+        return map(self.placement.put_batch, batches)
 
     def _look(self, state: TrainState, done: int, watch: Watch, *, save: bool) -> TrainState:
         """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order.
@@ -198,20 +222,19 @@ class Loop:
         """
         last = done == self.run.steps
         row: dict[str, float] = {}
-        score = None
+        score, gained = None, False
         if last or done % self.run.log_every == 0:
             state, row = self._measure(state, done)
         if last or done % self.run.validate_every == 0:
             validation = self._validate(state, done)
             score = validation[f"valid/{self.task.objective}"]
-            watch.update(self.stopping, self.plateau, score)
-            state = state.replace(scale=jnp.asarray(watch.plateau.scale, jnp.float32))
+            gained = watch.update(self.stopping, self.plateau, score)
+            state = state.replace(scale=jnp.full_like(state.scale, watch.plateau.scale))
             row |= validation
         if row:
             self._write(done, row)
         if score is not None:
             self._sample(state, done)
-        gained = score is not None and watch.stopping.waited == 0
         if save or last or gained or done % self.run.checkpoint_every == 0:
             self._save(state, done, watch, score)
         elif score is None:
@@ -233,7 +256,7 @@ class Loop:
             row[f"train/{self.task.weight_unit}_per_s"] = weight / steps * since / seconds
         self.progress.train(done, row)
         self._watch_clock(done)
-        return state.replace(sums=zero_sums(self.task)), row
+        return state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums)), row
 
     def _watch_clock(self, done: int) -> None:
         """Starts to measure speed anew, so that compilation, validation and checkpoints do not count."""
@@ -244,10 +267,7 @@ class Loop:
         sums = {name: (float(total), float(weight)) for name, (total, weight) in jax.device_get(state.sums).items()}
         for name, (total, _) in sums.items():
             if not math.isfinite(total):
-                raise UserError(
-                    f"{name} is no longer finite at step {done:,}; the last checkpoint is unharmed. Lower "
-                    "optimizer.learning_rate or optimizer.clip_norm, or look at the data"
-                )
+                raise UserError(f"{name} is no longer finite at step {done:,}; {_REMEDY}")
         return sums
 
     def _validate(self, state: TrainState, done: int) -> dict[str, float]:
@@ -272,6 +292,8 @@ class Loop:
     def _save(self, state: TrainState, done: int, watch: Watch, score: float | None) -> None:
         """A checkpoint of all that the run needs to go on, never one that is not finite."""
         self._finite_sums(state, done)
+        if not all_finite(state.params):
+            raise UserError(f"parameters are no longer finite at step {done:,}; {_REMEDY}")
         extra = {**self.task.extra(), "watch": watch.to_json(), "seconds": self.seconds}
         self.checkpoints.save(done, state, extra, score=score)
 
@@ -280,12 +302,21 @@ class Loop:
         steps = int(state.step)
         best = self.checkpoints.best_step()
         if best is not None and best != steps:
-            state = self.checkpoints.restore(self.like(), best).tree
+            try:
+                state = self.placement.put_state(self.checkpoints.restore(self.like(), best).tree)
+            except CheckpointError as error:
+                self.progress.note(f"{error}; measuring the last state in its place")
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
         metrics: dict[str, float] = {}
         for split in ("valid", "test"):
             metrics |= {f"{split}/{name}": x for name, x in evaluate(self.task, state.result, split).items()}
         return Fitted(steps, int(state.step), metrics)
+
+
+@jax.jit
+def all_finite(tree: PyTree) -> Array:
+    """Whether every number in every array is finite."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 def batched(items: Iterable[T], number: int) -> Iterator[tuple[T, ...]]:

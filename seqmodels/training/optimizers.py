@@ -7,7 +7,7 @@ The rest is the same for all, in this order:
 
 The rate comes last, so a scale on it (a plateau's) may as well be applied to the finished update. Weight decay is
 added to the capped gradient (L2) or, where the class says *decoupled*, to the direction after the adaptive scaling.
-It acts on matrices only, embeddings included: biases, norm scales and other vectors are left alone.
+It acts on arrays of two or more axes only, embeddings included: biases, norm scales and other vectors are left alone.
 
 A new optimizer is one more class here and its name in `OptimizerConfig`.
 """

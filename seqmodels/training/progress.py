@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import sys
 import time
 import unicodedata
 from collections.abc import Mapping
@@ -58,6 +59,14 @@ def _measures(row: Mapping[str, float]) -> str:
     return "  ".join(format_measure(name, value) for name, value in row.items())
 
 
+class _Console(Console):
+    """A console that goes quiet when nobody reads it any more: whoever pipes a run into `head` wants the run."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Progress:
     """Shows how training goes.
 
@@ -79,7 +88,7 @@ class Progress:
 
     def __init__(self, total_steps: int, *, console: Console | None = None) -> None:
         self.total_steps = total_steps
-        self.console = Console() if console is None else console
+        self.console = _Console() if console is None else console
         self._first: tuple[int, float] | None = None
         self._live: Live | None = None
 

@@ -9,6 +9,7 @@ import optax
 from flax import struct
 
 from seqmodels.cells.base import Array, PyTree
+from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Averaging
 from seqmodels.training.task import Sums, Trainable
 
@@ -58,8 +59,8 @@ def make_step(
 ) -> Step:
     """Puts a task and an optimizer together.
 
-    The randomness of step n is `fold_in(key(seed), n)`: the step's number decides it, whatever came before. Gradients
-    do not flow from one batch into those before it.
+    The randomness of step n is `fold_in(make_seeds(seed).noise, n)`: the step's number decides it, whatever came
+    before. Gradients do not flow from one batch into those before it.
 
     Args:
       task: gives parameters, carry and loss.
@@ -88,16 +89,19 @@ def make_step(
             (_, (carry, sums)), grads = gradient(state.params, state.carry, batches, key)
             return grads, carry, sums
 
-        def one(carry: PyTree, at: tuple[Any, Array]) -> tuple[PyTree, tuple[PyTree, Sums]]:
+        def one(so_far: tuple[PyTree, PyTree, Sums], at: tuple[Any, Array]) -> tuple[Any, None]:
+            grads, carry, sums = so_far
             batch, number = at
-            (_, (carry, sums)), grads = gradient(state.params, carry, batch, jax.random.fold_in(key, number))
-            return carry, (grads, sums)
+            (_, (carry, new)), added = gradient(state.params, carry, batch, jax.random.fold_in(key, number))
+            return (jax.tree.map(jnp.add, grads, added), carry, add_sums(new, sums)), None
 
-        carry, (grads, sums) = jax.lax.scan(one, state.carry, (batches, jnp.arange(accumulate)))
-        return jax.tree.map(lambda g: g.mean(0), grads), carry, jax.tree.map(lambda s: s.sum(0), sums)
+        nothing = {name: zero for name, zero in zero_sums(task).items() if name != "grad_norm"}
+        start = (jax.tree.map(jnp.zeros_like, state.params), state.carry, nothing)
+        (grads, carry, sums), _ = jax.lax.scan(one, start, (batches, jnp.arange(accumulate)))
+        return jax.tree.map(lambda g: g / accumulate, grads), carry, sums
 
     def update(state: TrainState, batches: Any) -> TrainState:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        key = jax.random.fold_in(make_seeds(seed).noise, state.step)
         grads, carry, sums = gradients(state, batches, key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
@@ -126,11 +130,14 @@ def add_sums(a: Sums, b: Sums) -> dict[str, tuple[Array, Array]]:
 
 
 def _average(averaging: Averaging, average: PyTree, params: PyTree, step: Array) -> PyTree:
-    """The average after the step that gave `params`."""
+    """The average after the step that gave `params`.
+
+    The exponential one is a plain mean at first, so that the random start does not linger in it.
+    """
     if averaging.name == "none":
         return None
     if averaging.name == "ema":
-        share = jnp.float32(1.0 - averaging.decay)
+        share = jnp.maximum(1.0 - averaging.decay, 1.0 / (step + 1).astype(jnp.float32))
     else:
         share = 1.0 / jnp.maximum(step - averaging.start + 1, 1).astype(jnp.float32)
     return jax.tree.map(lambda a, p: a + share.astype(a.dtype) * (p - a), average, params)
