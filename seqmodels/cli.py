@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from seqmodels import __version__
 from seqmodels.errors import UserError
 
 _EXIT_CODES = """\
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: what follows the program's name, the command first; None: those of the process.
     """
     options = _parse(_parser(), sys.argv[1:] if arguments is None else arguments)
-    from seqmodels import commands  # noqa: PLC0415 (imports JAX, which --help can do without)
+    from seqmodels import commands  # noqa: PLC0415 (slow, and --help can do without)
 
     try:
         code = int(getattr(commands, options.command)(options))
@@ -59,19 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="seqmodels", description="Recurrent sequence models in JAX, trained from config files.", epilog=_EXIT_CODES
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=f"seqmodels {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_train(commands.add_parser("train", help="train a model from a config file", epilog=_EXIT_CODES))
     _add_evaluate(commands.add_parser("evaluate", help="measure a trained model", epilog=_EXIT_CODES))
     _add_generate(commands.add_parser("generate", help="write text with a trained model", epilog=_EXIT_CODES))
     _add_benchmark(commands.add_parser("benchmark", help="measure speed on this machine", epilog=_EXIT_CODES))
     return parser
-
-
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 (slow, and seldom asked for)
-
-    return f"seqmodels {version('seqmodels')}"
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,9 @@ from seqmodels.cells.base import Array, PyTree
 from seqmodels.models.language_model import LanguageModel, LanguageModelParams
 
 
+_SMALLEST = 1e-30  # of top_p; a smaller one would be 0 in float32, and nothing would be left
+
+
 @dataclasses.dataclass(frozen=True)
 class Sampling:
     """How the next symbol is drawn from its scores.
@@ -62,7 +65,7 @@ class Sampling:
             falling = jnp.flip(jnp.sort(logits, axis=-1), axis=-1)
             p = jax.nn.softmax(falling, axis=-1)
             before = jnp.cumsum(p, axis=-1) - p
-            least = jnp.min(jnp.where(before < self.top_p, falling, jnp.inf), axis=-1, keepdims=True)
+            least = jnp.min(jnp.where(before < max(self.top_p, _SMALLEST), falling, jnp.inf), axis=-1, keepdims=True)
             logits = jnp.where(logits < least, -jnp.inf, logits)
         return logits
 

@@ -273,6 +273,9 @@ class Loop:
     def _validate(self, state: TrainState, done: int) -> dict[str, float]:
         """The metrics of the validation split."""
         row = {f"valid/{name}": value for name, value in evaluate(self.task, state.result, "valid").items()}
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise UserError(f"{name} is not finite at step {done:,}; {_REMEDY}")
         self.progress.validation(done, row)
         return row
 

@@ -1,0 +1,118 @@
+"""What the training loop asks of every task in `TASKS`: a new one is tested by being there."""
+
+import itertools
+
+import jax
+import numpy as np
+import optax
+import pytest
+from oracles import assert_equal
+from small import CONFIGS, task
+
+from seqmodels.tasks import TASKS
+from seqmodels.training.evaluation import evaluate
+from seqmodels.training.step import make_step
+from seqmodels.training.tables import Averaging
+
+UNITS = ("_nats", "_per_char", "_per_byte", "_percent", "perplexity", "accuracy", "_seconds")
+
+
+def test_every_task_has_a_small_config():
+    assert set(TASKS) == set(CONFIGS), "tests/small.py has no config for a task: add one to CONFIGS"
+
+
+@pytest.fixture(scope="module", params=list(TASKS))
+def made(request, tmp_path_factory):
+    return task(tmp_path_factory.mktemp("task"), toml=CONFIGS[request.param])
+
+
+def first(made, number, start=0):
+    return list(itertools.islice(made.batches(start), number))
+
+
+def test_the_name_is_that_in_the_table(made):
+    assert type(made) is TASKS[made.name]
+    assert made.config.task.name == made.name
+
+
+def test_batches_are_a_function_of_seed_and_step(made, tmp_path):
+    number = 7
+    expected = first(made, number)
+    assert_equal(first(made, number), expected)
+    again = task(tmp_path, toml=CONFIGS[made.name])
+    assert_equal(first(again, number), expected)
+    for start in (1, 5):
+        assert_equal(first(made, number - start, start), expected[start:])
+
+
+def test_the_place_after_many_steps_is_exact(made):
+    """Far beyond the first epoch, and without reading what comes before."""
+    start = 12345
+    assert_equal(first(made, 2, start)[1:], first(made, 1, start + 1))
+
+
+def test_batches_have_one_shape(made):
+    shapes = {str(jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)) for batch in first(made, 20)}
+    assert len(shapes) == 1
+
+
+def test_the_seed_decides_parameters(made):
+    one, other = (made.init(jax.random.key(seed)) for seed in (0, 1))
+    assert_equal(made.init(jax.random.key(0)), one)
+    assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (one, other)), strict=True))
+
+
+def test_loss_and_gradient_are_finite_and_the_carry_keeps_its_kind(made):
+    params = made.init(jax.random.key(0))
+    carry = made.initial_carry(params)
+    (loss, (after, sums)), gradient = jax.value_and_grad(made.loss, has_aux=True)(
+        params, carry, first(made, 1)[0], jax.random.key(0)
+    )
+    assert loss.shape == ()
+    assert set(sums) == set(made.measures)
+    for leaf in jax.tree.leaves((loss, gradient, sums)):
+        assert np.all(np.isfinite(leaf))
+    assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient)), "a parameter that nothing depends on"
+    kinds = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (carry, after)]
+    assert kinds[0] == kinds[1]
+
+
+def test_two_steps_lower_the_loss_of_a_batch(made):
+    step = make_step(made, optax.sgd(0.1), seed=0, averaging=Averaging())
+    update = jax.jit(step.update)
+    state = step.init(jax.random.key(0))
+    carry, (batch,) = state.carry, first(made, 1)
+    losses = []
+    for _ in range(2):
+        state = update(state.replace(carry=carry), batch)
+        losses.append(float(made.loss(state.params, carry, batch, None)[0]))
+    before = float(made.loss(made.init(jax.random.key(0)), carry, batch, None)[0])
+    assert int(state.step) == 2
+    assert before > losses[0] > losses[1]
+
+
+def test_metrics_carry_their_unit_and_hold_the_objective(made):
+    params = made.init(jax.random.key(0))
+    for split in ("valid", "test"):
+        metrics = evaluate(made, params, split)
+        assert made.objective in metrics
+        assert all(name.endswith(UNITS) for name in metrics), metrics
+        assert all(np.isfinite(value) for value in metrics.values())
+    assert all(name.endswith(UNITS) for name in made.measures)
+
+
+def test_baselines_are_of_metrics_that_there_are(made):
+    names = evaluate(made, made.init(jax.random.key(0)), "valid")
+    for key, numbers in made.baselines().items():
+        split, _, metric = key.partition("/")
+        assert split in ("valid", "test")
+        assert metric in names
+        assert numbers
+        assert all(np.isfinite(value) for value in numbers.values())
+    assert f"valid/{made.objective}" in made.baselines()
+
+
+def test_what_it_says_of_itself_is_lines(made):
+    lines = made.describe()
+    assert lines
+    assert all(line and "\n" not in line for line in lines)

@@ -1,0 +1,273 @@
+"""The task of language modelling: its loss, carry, texts and baselines."""
+
+import dataclasses
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import assert_close, assert_equal
+from small import PLAIN, SCHEMAS, task, text, write
+
+from seqmodels.config import load
+from seqmodels.data.sources import DataError
+from seqmodels.data.streams import EvaluationBatch
+from seqmodels.models import Sampling
+from seqmodels.tasks import TASKS
+from seqmodels.tasks.compression import compressed_bits, unigram_nats
+from seqmodels.tasks.language_modelling import TextModel, load_corpus
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("language_modelling")
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    return task(folder)
+
+
+@pytest.fixture(scope="module")
+def params(made):
+    return made.init(jax.random.key(0))
+
+
+def batches(made, number=3):
+    return list(itertools.islice(made.batches(0), number))
+
+
+def nats_of(made, params, inputs, targets, state=None):
+    """The cost of each symbol, in float64 from the model's scores."""
+    state, logits = made.model.apply(params, inputs, state)
+    scores = np.asarray(logits, np.float64)
+    log_p = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+    return state, -np.take_along_axis(log_p, np.asarray(targets)[..., None], -1)[..., 0]
+
+
+def test_the_loss_is_the_mean_of_the_predictions(made, params):
+    (batch,) = batches(made, 1)
+    loss, (_, sums) = made.loss(params, made.initial_carry(params), batch, None)
+    _, nats = nats_of(made, params, batch.inputs, batch.targets)
+    assert float(loss) == pytest.approx(nats.mean(), rel=1e-5)
+    assert float(sums["loss_nats"][0]) == pytest.approx(nats.sum(), rel=1e-5)
+    assert float(sums["loss_nats"][1]) == nats.size
+
+
+def test_the_loss_may_be_summed_over_time(folder, made, params):
+    summed = task(folder, "task.loss=sum_over_time")
+    (batch,) = batches(made, 1)
+    carry = made.initial_carry(params)
+    mean, (_, sums) = made.loss(params, carry, batch, None)
+    total, (_, others) = summed.loss(params, carry, batch, None)
+    assert float(total) == pytest.approx(float(mean) * batch.inputs.shape[1], rel=1e-6)
+    assert_equal(others, sums)
+
+
+def test_padding_counts_for_nothing(made, params):
+    (batch,) = batches(made, 1)
+    mask = np.zeros(batch.inputs.shape, bool)
+    mask[0, :5] = mask[2, :1] = True
+    masked = EvaluationBatch(batch.inputs, batch.targets, mask, batch.fresh)
+    loss, (_, sums) = made.loss(params, made.initial_carry(params), masked, None)
+    _, nats = nats_of(made, params, batch.inputs, batch.targets)
+    assert float(loss) == pytest.approx(nats[mask].mean(), rel=1e-5)
+    assert float(sums["loss_nats"][1]) == 6.0
+
+
+def test_the_state_is_carried_and_starts_anew_where_the_text_does(made, params):
+    zero, one, _ = batches(made)
+    assert (bool(zero.fresh), bool(one.fresh)) == (True, False)
+    carry = made.initial_carry(params)
+    state = None
+    for batch in (zero, one):
+        loss, (carry, _) = made.loss(params, carry, batch, None)
+        state, nats = nats_of(made, params, batch.inputs, batch.targets, state)
+        assert float(loss) == pytest.approx(nats.mean(), rel=1e-5)
+    assert_close(carry, state, np.float32)
+    noisy = jax.tree.map(lambda leaf: leaf + 1.0, carry)
+    assert_equal(made.loss(params, noisy, zero, None), made.loss(params, carry, zero, None))
+    assert float(made.loss(params, noisy, one, None)[0]) != float(made.loss(params, carry, one, None)[0])
+
+
+def test_a_learned_state_has_a_gradient_where_the_text_begins(folder):
+    made = task(folder, "model.cell.learned_state=true")
+    params = made.init(jax.random.key(0))
+    zero, one, _ = batches(made)
+    carry = made.initial_carry(params)
+    for batch, moved in ((zero, True), (one, False)):
+        gradient = jax.grad(lambda p, b=batch: made.loss(p, carry, b, None)[0])(params)
+        found = np.abs(gradient.cell[0].state.h).max() > 0
+        assert found == moved
+
+
+def test_targets_follow_inputs_in_the_training_text(folder):
+    made = task(folder, "data.shift=false")
+    zero, one, _ = batches(made)
+    decode = made.vocabulary.decode
+    for row in range(4):
+        both = decode(np.concatenate([zero.inputs[row], one.inputs[row]]))
+        assert both in made.corpus.train
+        assert decode(zero.targets[row]) == both[1:9]
+    assert decode(zero.inputs[0]) == made.corpus.train[:8]
+
+
+def test_noise_needs_a_key(folder):
+    made = task(folder, "model.output_dropout=0.5")
+    params = made.init(jax.random.key(0))
+    (batch,) = batches(made, 1)
+    carry = made.initial_carry(params)
+    quiet, again, noisy = (float(made.loss(params, carry, batch, key)[0]) for key in (None, None, jax.random.key(0)))
+    assert quiet == again != noisy
+
+
+@pytest.mark.parametrize(
+    ("unit", "objective"), [("char", "bits_per_char"), ("byte", "bits_per_byte"), ("word", "perplexity")]
+)
+def test_each_unit_has_its_metric(unit, objective, folder):
+    made = task(folder, f"data.unit={unit}")
+    expected = math.exp(1.5) if unit == "word" else 1.5 / math.log(2)
+    assert made.objective == objective
+    assert made.metrics({"loss_nats": 1.5}) == {"loss_nats": 1.5, objective: pytest.approx(expected)}
+
+
+def test_a_perplexity_beyond_all_bounds_is_a_number(folder):
+    assert math.isfinite(task(folder, "data.unit=word").metrics({"loss_nats": 1e6})["perplexity"])
+
+
+@pytest.mark.parametrize("unit", ["char", "byte"])
+def test_baselines_are_in_the_unit_of_the_objective(unit, folder):
+    made = task(folder, f"data.unit={unit}")
+    found = made.baselines()
+    ids = made.vocabulary.encode
+    for split in ("valid", "test"):
+        held_out = getattr(made.corpus, split)
+        nats = unigram_nats(ids(made.corpus.train), ids(held_out), len(made.vocabulary))
+        compressed = compressed_bits(made.corpus.train, held_out, ids(held_out).size)
+        assert found[f"{split}/bits_per_{unit}"] == {"unigram": nats / math.log(2), **compressed}
+
+
+def test_words_have_a_unigram_perplexity_alone(folder):
+    made = task(folder, "data.unit=word")
+    assert {key: set(value) for key, value in made.baselines().items()} == {
+        "valid/perplexity": {"unigram"},
+        "test/perplexity": {"unigram"},
+    }
+
+
+def test_a_sample_is_the_prompt_and_what_follows(folder, params):
+    made = task(folder, 'sample.prompt="the "', "sample.length=30")
+    sample = made.sample(params)
+    assert sample.startswith("the ")
+    assert len(sample) == 34
+    assert made.sample(params) == sample
+
+
+def test_without_a_length_there_is_no_sample(made, params):
+    assert made.sample(params) is None
+
+
+def test_a_config_whose_prompt_has_unknown_characters(folder):
+    with pytest.raises(DataError, match="'Z'"):
+        task(folder, "sample.prompt=Zoo")
+
+
+def written(made, params, prompt="", **options):
+    options = {"length": 25, "sampling": Sampling(), **options}
+    pieces = list(made.write(params, prompt, jax.random.key(3), **options))
+    return ["".join(row) for row in zip(*pieces, strict=True)]
+
+
+@pytest.mark.parametrize("unit", ["char", "byte", "word"])
+@pytest.mark.parametrize("prompt", ["", "the cat"])
+def test_what_is_streamed_is_what_is_decoded(unit, prompt, folder):
+    """Pieces put together are the text that the symbols stand for, the prompt taken off."""
+    made = task(folder, f"data.unit={unit}")
+    params = made.init(jax.random.key(0))
+    (whole,) = written(made, params, prompt, length=70)
+    (short,) = written(made, params, prompt, length=5)
+    if unit == "byte":  # random bytes: characters may be cut in two at the end
+        assert whole
+    else:
+        assert whole.startswith(short)
+        start = made.vocabulary.encode(prompt or "\n")
+        ids = made.vocabulary.encode((prompt or "\n") + whole)
+        assert ids.size - start.size == 70
+
+
+def test_rows_are_written_side_by_side(made, params):
+    rows = written(made, params, rows=3)
+    assert [len(row) for row in rows] == [25, 25, 25]
+    assert len(set(rows)) == 3
+
+
+def test_characters_of_several_bytes_appear_whole(folder):
+    """A model that knows only é writes é, never half of it."""
+    made = task(folder, "data.unit=byte")
+    params = jax.tree.map(jnp.zeros_like, made.init(jax.random.key(0)))
+    first, second = "é".encode()
+    # The embedding tells the two bytes apart, the cell copies it, the output asks for the other one.
+    embedding = params.embedding.at[first, 0].set(5.0).at[second, 0].set(-5.0).at[ord("\n"), 0].set(-5.0)
+    cell = params.cell[0]._replace(w_ih=params.cell[0].w_ih.at[0, 0].set(1.0))
+    output = params.output._replace(w=params.output.w.at[0, second].set(50.0).at[0, first].set(-50.0))
+    params = params._replace(embedding=embedding, cell=(cell,), output=output)
+    pieces = list(made.write(params, "", jax.random.key(0), length=33, sampling=Sampling(temperature=0.0)))
+    assert len(pieces) == 2
+    assert "".join(row for (row,) in pieces) == "é" * 16 + "\N{REPLACEMENT CHARACTER}"
+    assert set(pieces[0][0]) == {"é"}
+
+
+@pytest.mark.parametrize("prompt", [" ", "   "])
+def test_a_prompt_of_blanks_for_a_model_of_words(prompt, folder):
+    """There is no word in it, yet there must be something to go on from."""
+    made = task(folder, "data.unit=word")
+    (row,) = written(made, made.init(jax.random.key(0)), prompt, length=3)
+    assert row
+
+
+def test_a_text_model_comes_back_from_what_a_checkpoint_keeps(folder, made, params):
+    restored = TextModel.restore(made.config, made.extra())
+    assert restored.model == made.model
+    assert written(restored, params, "the") == written(made, params, "the")
+    assert made.extra()["data_sha256"] == made.corpus.fingerprint
+
+
+def test_a_text_that_is_too_short_for_its_windows(folder):
+    with pytest.raises(DataError, match=r"lower data.batch_size or data.window"):
+        task(folder, "data.batch_size=500")
+
+
+@pytest.mark.parametrize("unit", ["char", "byte"])
+def test_a_limit_is_for_words(unit, folder):
+    with pytest.raises(DataError, match=r"data.vocabulary: a limit is for words"):
+        task(folder, f"data.unit={unit}", "data.vocabulary=50")
+
+
+def test_a_text_without_line_ends_goes_on_from_a_blank(tmp_path):
+    config, *assignments = write(tmp_path, PLAIN)
+    (tmp_path / "text.txt").write_text(text().replace("\n", " "), encoding="utf-8")
+    made = load(config, assignments, SCHEMAS)
+    made = TASKS[made.task.name](made)
+    assert made.vocabulary.decode(made.prompt_ids("")) == " "
+
+
+def test_a_limit_to_the_words(folder):
+    made = task(folder, "data.unit=word", "data.vocabulary=5")
+    assert len(made.vocabulary) == 5
+    assert made.model.vocabulary_size == 5
+
+
+def test_a_path_wins_over_a_name(tmp_path):
+    config, *assignments = write(tmp_path, PLAIN)
+    made = load(config, [*assignments, "data.name=ptb"], SCHEMAS)
+    corpus = TASKS[made.task.name](made).corpus
+    assert corpus.train + corpus.valid + corpus.test == text()
+
+
+def test_a_corpus_may_be_read_in_another_unit(made):
+    data = dataclasses.replace(made.config.data, path=None, name="python_docs", unit="byte")
+    corpus = load_corpus(data)
+    assert (corpus.unit, corpus.name) == ("byte", "python_docs")
+    assert corpus.train == load_corpus(dataclasses.replace(data, unit=None)).train
