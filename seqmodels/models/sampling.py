@@ -12,7 +12,6 @@ import numpy as np
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.models.language_model import LanguageModel, LanguageModelParams
 
-
 _SMALLEST = 1e-30  # of top_p; a smaller one would be 0 in float32, and nothing would be left
 
 
