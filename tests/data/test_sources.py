@@ -228,7 +228,7 @@ def test_a_wrong_file_in_the_users_folder_is_named_with_both_digests(tmp_path):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("damaged", [b"not gzip", gzip.compress(CONTENT)[:100]])
+@pytest.mark.parametrize("damaged", [b"not gzip", gzip.compress(CONTENT)[:100]], ids=["no gzip", "cut short"])
 def test_a_damaged_archive_is_named(tmp_path, damaged):
     (tmp_path / "text.txt.gz").write_bytes(damaged)
     with pytest.raises(DataError, match=r"text\.txt\.gz: cannot be read"):
