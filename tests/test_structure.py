@@ -129,3 +129,7 @@ def test_importing_the_package_is_cheap():
 
 def test_a_name_of_the_standard_library_is_no_script():
     assert not {path.stem for path in (ROOT / "scripts").glob("*.py")} & set(sys.stdlib_module_names)
+
+
+def test_every_folder_is_a_package_so_that_a_wheel_holds_it():
+    assert {path.parent for path in MODULES if not (path.parent / "__init__.py").exists()} == set()

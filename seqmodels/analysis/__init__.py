@@ -1,0 +1,1 @@
+"""Looking at runs: pictures. Nothing but the command line imports it."""

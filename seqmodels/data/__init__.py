@@ -1,0 +1,1 @@
+"""Corpora, vocabularies, and the windows of text that models are trained on."""
