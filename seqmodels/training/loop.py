@@ -275,7 +275,7 @@ class Loop:
         row = {f"valid/{name}": value for name, value in evaluate(self.task, state.result, "valid").items()}
         for name, value in row.items():
             if not math.isfinite(value):
-                raise UserError(f"{name} is not finite at step {done:,}; {_REMEDY}")
+                raise UserError(f"{name} is no longer finite at step {done:,}; {_REMEDY}")
         self.progress.validation(done, row)
         return row
 

@@ -90,13 +90,14 @@ def test_overwrite_removes_what_a_run_makes_and_nothing_else(tmp_path):
     (path / "notes.md").write_text("mine")
     (path / "old").mkdir()
     (path / "old" / "curves.png").write_text("mine")
-    (path / "link.png").symlink_to(outside / "precious.png")
+    (path / "mine.png").write_text("mine")
+    (path / "curves.png.partial").symlink_to(outside / "precious.png")
     (path / ".result.json.writing").write_text("torn")
     os.rename(path / "checkpoints", tmp_path / "elsewhere")
     (path / "checkpoints").symlink_to(tmp_path / "elsewhere")
     with RunFolder.create(path, "seed = 2", resume=False, overwrite=True) as run:
         assert run.config_text == "seed = 2"
-    assert sorted(snapshot(path)) == ["config.toml", "notes.md", "old", "old/curves.png"]
+    assert sorted(snapshot(path)) == ["config.toml", "mine.png", "notes.md", "old", "old/curves.png"]
     assert (outside / "precious.png").read_text() == "precious"
     assert (tmp_path / "elsewhere" / "000000001").is_dir()
 
