@@ -232,7 +232,7 @@ def unroll(cell, params, xs, state=None, lengths=None, resets=None, reverse=Fals
     last, outputs = [], []
     for b in range(xs.shape[-3]):
         length = xs.shape[-2] if lengths is None else int(lengths[b])
-        start = initial_state(cell, params) if state is None else jax.tree.map(lambda leaf: leaf[..., b, :], state)  # noqa: B023
+        start = initial_state(cell, params) if state is None else jax.tree.map(lambda leaf: leaf[..., b, :], state)  # noqa: B023 (called at once)
         row_resets = None if resets is None else resets[b, :length]
         end, ys, _ = run_row(cell, params, xs[..., b, :length, :], start, row_resets, reverse)
         padding = [np.zeros(cell.output_size)] * (xs.shape[-2] - length)

@@ -156,7 +156,7 @@ def _top(group: list[int], heights: Sequence[float], gap: float) -> float:
 
 def _tidy(axes: "Axes", rows: Sequence[Mapping[str, float | None]], ticks: int) -> None:
     """Sets what all axes share: the range and numbers of the steps, a light grid, no box."""
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter  # noqa: PLC0415
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter  # noqa: PLC0415 - as above
 
     steps = [step for row in rows if (step := row["step"]) is not None]
     last = max(steps, default=1)
@@ -249,7 +249,7 @@ def _mark_best(axes: "Axes", validation: Series) -> None:
 
 
 def _draw_norm(axes: "Axes", norm: Series, clip_norm: float | None) -> None:
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415 - as above
 
     axes.set_ylabel("gradient norm" if clip_norm is None else "gradient norm, before the cap")
     positive = [(step, value) for step, value in zip(*norm, strict=True) if value > 0]

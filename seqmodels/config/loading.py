@@ -54,13 +54,13 @@ def config(cls: type[T]) -> type[T]:
     """
     if "__dataclass_fields__" in vars(cls):
         frozen = vars(cls)["__dataclass_params__"].frozen
-        if not frozen or not all(field.kw_only for field in dataclasses.fields(cls)):  # type: ignore[arg-type]
+        if not frozen or not all(field.kw_only for field in dataclasses.fields(cls)):  # type: ignore[arg-type]  # a dataclass it is
             raise TypeError(f"{cls.__name__} is a dataclass already: make it with frozen=True and kw_only=True")
         made = cls
     else:
         made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
     settings = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    made.__pydantic_config__ = settings  # type: ignore[attr-defined]
+    made.__pydantic_config__ = settings  # type: ignore[attr-defined]  # pydantic's
     return made
 
 

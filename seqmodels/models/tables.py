@@ -100,4 +100,4 @@ TABLES = tuple(_table(name, cell) for name, cell in CELLS.items())
 if TYPE_CHECKING:  # the union is made at run time from the cells that there are
     CellTable = Layers
 else:
-    CellTable = Annotated[Union[TABLES], Field(discriminator="name")]  # noqa: UP007
+    CellTable = Annotated[Union[TABLES], Field(discriminator="name")]  # noqa: UP007 (no `|` over a tuple)

@@ -61,7 +61,7 @@ def _orbax() -> Iterator[tuple[Any, Any]]:
     silence = logging.NullHandler()
     logging.getLogger().addHandler(silence)
     try:
-        import orbax.checkpoint as orbax  # noqa: PLC0415
+        import orbax.checkpoint as orbax  # noqa: PLC0415 (slow to import)
 
         with _level("absl", logging.CRITICAL), orbax.PyTreeCheckpointer() as checkpointer:
             yield orbax, checkpointer

@@ -176,10 +176,9 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, first_step: int | None = None) -> None:
-        try:
-            from tensorboardX import SummaryWriter  # noqa: PLC0415
-        except ImportError as error:
-            raise UserError('TensorBoard needs a package more: pip install "seqmodels[tensorboard]"') from error
+        self.require()
+        from tensorboardX import SummaryWriter  # noqa: PLC0415 (an extra)
+
         # Its own file names are unique to the second only, and a file of the same name is overwritten.
         suffix = f".{time.time_ns()}"
         self._writer: Any = SummaryWriter(os.fspath(folder), purge_step=first_step, filename_suffix=suffix)

@@ -50,7 +50,7 @@ def test_parameters_and_state_have_the_default_type(cell, double):
 def test_a_step_has_the_shapes_it_is_given(cell):
     params = jax.eval_shape(lambda key: cell.init(key, INPUTS), jax.random.key(0))
     for batch_shape in ((), (BATCH,), (2, BATCH)):
-        state = jax.eval_shape(lambda params: cell.initial_state(params, batch_shape), params)  # noqa: B023
+        state = jax.eval_shape(lambda params: cell.initial_state(params, batch_shape), params)  # noqa: B023 (called at once)
         new, y_t = jax.eval_shape(cell.step, params, state, jax.ShapeDtypeStruct((*batch_shape, INPUTS), np.float32))
         assert y_t.shape == (*batch_shape, cell.output_size)
         assert new == state

@@ -48,13 +48,13 @@ def test_one_sequence_is_a_row_of_a_batch(cell, method):
             cell,
             given.params,
             given.xs[row],
-            jax.tree.map(lambda leaf: leaf[row], given.state),  # noqa: B023
+            jax.tree.map(lambda leaf: leaf[row], given.state),  # noqa: B023 (called at once)
             lengths=LENGTHS[row],
             resets=RESETS[row],
             reverse=True,
             method=method,
         )
-        assert_close(one, (jax.tree.map(lambda leaf: leaf[row], state), ys[row]), np.float32)  # noqa: B023
+        assert_close(one, (jax.tree.map(lambda leaf: leaf[row], state), ys[row]), np.float32)  # noqa: B023 (called at once)
 
 
 @pytest.mark.parametrize(("cell", "method"), FEW_PAIRS, ids=name)
@@ -98,10 +98,10 @@ def test_trajectory_holds_every_state_at_its_input(cell, method, reverse):
     options = {"lengths": LENGTHS, "resets": RESETS, "reverse": reverse}
     states = sm.trajectory(cell, params, xs, state, **options, method=method)
     for row, length in enumerate(LENGTHS):
-        start = jax.tree.map(lambda leaf: leaf[row], given.state)  # noqa: B023
+        start = jax.tree.map(lambda leaf: leaf[row], given.state)  # noqa: B023 (called at once)
         _, _, expected = run_row(cell, given.params, given.xs[row, :length], start, RESETS[row, :length], reverse)
         for t in range(length):
-            assert_close(jax.tree.map(lambda leaf: leaf[row, t], states), expected[t], np.float32)  # noqa: B023
+            assert_close(jax.tree.map(lambda leaf: leaf[row, t], states), expected[t], np.float32)  # noqa: B023 (called at once)
     assert all(leaf.shape[:2] == (BATCH, STEPS) for leaf in jax.tree.leaves(states))
 
 

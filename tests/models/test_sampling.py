@@ -115,7 +115,7 @@ def test_bad_ranges_are_refused(arguments, fault):
         Sampling(**arguments)
 
 
-def written(seed=0, *, prompt=((1, 2, 3),), length=20, sampling=Sampling(), params=PARAMS, **more):  # noqa: B008
+def written(seed=0, *, prompt=((1, 2, 3),), length=20, sampling=Sampling(), params=PARAMS, **more):  # noqa: B008 (frozen)
     pieces = list(
         generate(MODEL, params, np.array(prompt), jax.random.key(seed), length=length, sampling=sampling, **more)
     )
