@@ -1,6 +1,6 @@
 """Recurrent cells, and what changes them. `CELLS` maps the name that a config uses to the class."""
 
-from seqmodels.cells.base import Cell, Composite, GatedCell, product
+from seqmodels.cells.base import Cell, Composite, GatedCell, LinearCell, product
 from seqmodels.cells.gru import GRU, GRUParams, GRUState
 from seqmodels.cells.learned_state import LearnedState, LearnedStateParams
 from seqmodels.cells.lstm import LSTM, LSTMParams, LSTMState
@@ -11,7 +11,7 @@ from seqmodels.cells.variational_dropout import VariationalDropout
 from seqmodels.cells.weight_drop import WeightDrop
 from seqmodels.cells.zoneout import Zoneout
 
-CELLS: dict[str, type[GatedCell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+CELLS: dict[str, type[GatedCell] | type[LinearCell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 __all__ = [
     "CELLS",
@@ -27,6 +27,7 @@ __all__ = [
     "LSTMState",
     "LearnedState",
     "LearnedStateParams",
+    "LinearCell",
     "RNNParams",
     "RNNState",
     "Residual",

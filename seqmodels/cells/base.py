@@ -1,11 +1,12 @@
 """What a recurrent cell is: hyperparameters as a value, and pure functions over parameters and state.
 
 A cell says nothing about *how* it is run over time; that is an engine's business (`seqmodels.engines`). There are
-three kinds, and an engine asks only for the kind:
+four kinds, and an engine asks only for the kind:
 
 * `Cell`: anything with a `step`. A plain scan can run it.
 * `GatedCell`: the input and the recurrent product are linear, the rest is elementwise. Every engine for
   nonlinear recurrences can run it, because the linear parts can be taken out of the loop.
+* `LinearCell`: linear in its state, with coefficients from the input alone. An associative scan can run it.
 * `Composite`: cells put together (stacked, in two directions), run part by part.
 """
 
@@ -194,6 +195,42 @@ class GatedCell(Cell):
         state = self.advance(params, gate_params, state, self.project(params, x_t), None)
         y_t = self.readout(params, self.hidden(state).astype(x_t.dtype), x_t)
         return state, y_t.astype(x_t.dtype)
+
+
+class LinearCell(Cell):
+    """A cell that is linear in its state, unit by unit, with coefficients that depend on the input alone.
+
+        hₜ = aₜ ⊙ hₜ₋₁ + bₜ        yₜ = readout(hₜ, xₜ)
+
+    Such maps are closed under composition, so a scan over them need not go one step after the other. h may be
+    complex; a state holds real arrays only, so `hidden` and `as_state` lead from one to the other. `coefficients`
+    and `readout` are called once for all time steps, with any leading dimensions, and with parameters already cast;
+    a subclass contains no casts.
+    """
+
+    @abc.abstractmethod
+    def coefficients(self, params: PyTree, xs: Array) -> tuple[Array, Array]:
+        """(a, b), each [..., H] of at least float32 or complex64, from inputs [..., D] of the compute type."""
+
+    @abc.abstractmethod
+    def hidden(self, state: PyTree) -> Array:
+        """H [..., H], real or complex, from the state; linear in it."""
+
+    @abc.abstractmethod
+    def as_state(self, h: Array) -> PyTree:
+        """The state whose h this is."""
+
+    @abc.abstractmethod
+    def readout(self, params: PyTree, states: PyTree, xs: Array) -> Array:
+        """Outputs [..., output_size] from states and inputs, both of the compute type, once after the recurrence."""
+
+    @final
+    def step(self, params: PyTree, state: PyTree, x_t: Array) -> tuple[PyTree, Array]:
+        """Advances by one time step; derived from the parts above."""
+        params = cast(params, x_t.dtype)
+        a, b = self.coefficients(params, x_t)
+        new = jax.tree.map(lambda new, old: new.astype(old.dtype), self.as_state(a * self.hidden(state) + b), state)
+        return new, self.readout(params, cast(new, x_t.dtype), x_t).astype(x_t.dtype)
 
 
 class Run(Protocol):

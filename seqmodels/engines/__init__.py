@@ -2,6 +2,7 @@
 
 from seqmodels.engines.engine import Engine, Inputs
 from seqmodels.engines.registry import ENGINES, names_for
+from seqmodels.engines.scan import Scan
 from seqmodels.engines.unroll import trajectory, unroll
 
-__all__ = ["ENGINES", "Engine", "Inputs", "names_for", "trajectory", "unroll"]
+__all__ = ["ENGINES", "Engine", "Inputs", "Scan", "names_for", "trajectory", "unroll"]

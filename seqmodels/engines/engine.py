@@ -1,7 +1,9 @@
 """What every engine takes and gives."""
 
+import abc
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,19 +31,36 @@ class Inputs(NamedTuple):
     noise_ts: PyTree
 
 
-class Engine(NamedTuple):
-    """One way of running a cell over time.
+@dataclasses.dataclass(frozen=True)
+class Engine(abc.ABC):
+    """One way of running a cell over time; its fields are options, its defaults what the name stands for.
+
+    A value like a cell: hashable, comparable, printable, static to JAX.
 
     Attributes:
       name: what `unroll(..., method=name)` asks for.
       kinds: the kinds of cell it can run, subclasses of `Cell`.
-      run: `(cell, params, inputs, observe) -> (state, observed, ys)`: the last state; `observe(state)` of every
-        step, time first; the outputs [T, *batch, F]. Outputs on padding may be anything finite.
     """
 
-    name: str
-    kinds: tuple[type[Cell], ...]
-    run: Callable[[Any, PyTree, Inputs, Callable[[PyTree], PyTree]], tuple[PyTree, PyTree, Array]]
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[type[Cell], ...]]
+
+    @abc.abstractmethod
+    def run(
+        self, cell: Any, params: PyTree, inputs: Inputs, observe: Callable[[PyTree], PyTree]
+    ) -> tuple[PyTree, PyTree, Array]:
+        """Runs a cell of one of its kinds.
+
+        Args:
+          cell: the cell.
+          params: its parameters as the user has them.
+          inputs: the sequence.
+          observe: what is wanted of every state; must itself be hashable.
+
+        Returns:
+          `(state, observed, ys)`: the state after the last step; `observe(state)` of every step, time first; the
+          outputs [T, *batch, F] in the type of `inputs.xs`. Outputs on padding may be anything finite.
+        """
 
 
 def select(where: Array | None, then: PyTree, other: PyTree) -> PyTree:

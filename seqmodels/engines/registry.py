@@ -2,9 +2,10 @@
 
 from seqmodels.cells.base import Cell, Composite
 from seqmodels.engines.engine import Engine
-from seqmodels.engines.scan import SCAN
+from seqmodels.engines.scan import Scan
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (SCAN,)}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Scan(),)}
+"""Every engine by its name, with its default options."""
 
 
 def names_for(cell: Cell | Composite) -> tuple[str, ...]:
@@ -21,19 +22,22 @@ def names_for(cell: Cell | Composite) -> tuple[str, ...]:
     return tuple(name for name, engine in ENGINES.items() if isinstance(cell, engine.kinds))
 
 
-def choose(cell: Cell, method: str) -> Engine:
-    """The engine called `method`, or for "auto" the one that suits `cell`; see `check` for what is refused."""
+def choose(cell: Cell, method: str | Engine) -> Engine:
+    """The engine that `method` names or is; for "auto" the one that suits `cell`. See `check` for what is refused."""
     check(cell, method)
+    if isinstance(method, Engine):
+        return method
     return ENGINES["scan" if method == "auto" else method]
 
 
-def check(cell: Cell | Composite, method: str) -> None:
+def check(cell: Cell | Composite, method: str | Engine) -> None:
     """Raises ValueError if there is no such engine or it cannot run this kind of cell; names those that can."""
     usable = names_for(cell)
-    if method == "auto":
+    name = method.name if isinstance(method, Engine) else method
+    if name == "auto":
         return
-    if method not in ENGINES:
-        raise ValueError(f"there is no engine {method!r}; for this cell: 'auto', {', '.join(map(repr, usable))}")
-    if method not in usable:
+    if name not in ENGINES:
+        raise ValueError(f"there is no engine {name!r}; for this cell: 'auto', {', '.join(map(repr, usable))}")
+    if name not in usable:
         kind = type(cell).__name__
-        raise ValueError(f"the engine {method!r} cannot run a {kind}; those that can: {', '.join(map(repr, usable))}")
+        raise ValueError(f"the engine {name!r} cannot run a {kind}; those that can: {', '.join(map(repr, usable))}")

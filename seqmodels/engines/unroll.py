@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, Run, cast, state_dtype
-from seqmodels.engines.engine import Inputs, select
+from seqmodels.engines.engine import Engine, Inputs, select
 from seqmodels.engines.registry import check, choose
 
 
@@ -23,7 +23,7 @@ def unroll(
     lengths: ArrayLike | None = None,
     resets: ArrayLike | None = None,
     reverse: bool = False,
-    method: str = "auto",
+    method: str | Engine = "auto",
     key: Array | None = None,
 ) -> tuple[PyTree, Array]:
     """Runs `cell` over sequences and returns the last state and all outputs, carry first as in `lax.scan`.
@@ -41,7 +41,8 @@ def unroll(
       resets: booleans [batch, time] ([time]): a new sequence starts at t, so no state crosses the border between
         t-1 and t, in either direction.
       reverse: reads each row from its last valid step to its first; outputs stay at their input positions.
-      method: the engine, "auto" or one of `seqmodels.engines.ENGINES`.
+      method: "auto", the name of one of `seqmodels.engines.ENGINES`, or an engine with options of your own, such as
+        `seqmodels.engines.Scan(unroll=4)`.
       key: for noise (dropout, zoneout, ...); None runs without.
 
     Returns:
@@ -74,7 +75,7 @@ def trajectory(
     lengths: ArrayLike | None = None,
     resets: ArrayLike | None = None,
     reverse: bool = False,
-    method: str = "auto",
+    method: str | Engine = "auto",
     key: Array | None = None,
 ) -> PyTree:
     """All states, at their input positions: leaves [batch, time, ...]; the arguments are those of `unroll`.
@@ -112,7 +113,7 @@ def _check(
     state: PyTree,
     lengths: Array | None,
     resets: Array | None,
-    method: str,
+    method: str | Engine,
 ) -> None:
     """Shapes and types of the arguments."""
     if xs.ndim < 2 or not jnp.issubdtype(xs.dtype, jnp.floating):
@@ -141,7 +142,7 @@ def _compose(
     key: Array | None,
     *,
     reverse: bool,
-    method: str,
+    method: str | Engine,
     observe: Callable[[PyTree], PyTree] | None,
 ) -> tuple[PyTree, Array]:
     """Runs a cell, or a composite part by part; returns last states, or what `observe` makes of all of them."""
@@ -171,7 +172,7 @@ class _Reading(NamedTuple):
 
     lengths: Array | None
     resets: Array | None
-    method: str
+    method: str | Engine
     observe: Callable[[PyTree], PyTree] | None
 
     def run(

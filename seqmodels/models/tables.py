@@ -49,8 +49,11 @@ class Layers:
             variational=self.variational,
         )
 
-    def _layer(self, cell: GatedCell, *, above: bool) -> GatedCell:
+    def _layer(self, cell: Cell, *, above: bool) -> Cell:
         """One layer with its regularisers."""
+        if not isinstance(cell, GatedCell):
+            self._refuse_regularisers()
+            return cell
         if self.weight_drop:
             cell = WeightDrop(cell, self.weight_drop)
         if self.recurrent_dropout:
@@ -61,8 +64,15 @@ class Layers:
             cell = Residual(cell)
         return LearnedState(cell) if self.learned_state else cell
 
+    def _refuse_regularisers(self) -> None:
+        """Raises ValueError where a key asks for what only gated cells can have."""
+        keys = ("weight_drop", "recurrent_dropout", "zoneout", "residual", "learned_state")
+        if asked := [key for key in keys if getattr(self, key)]:
+            name = getattr(self, "name")  # noqa: B009 (declared by the subclasses made below)
+            raise ValueError(f"{asked[0]} is for gated cells such as lstm or gru; {name} is linear in its state")
 
-def _table(name: str, cell: type[GatedCell]) -> type[Layers]:
+
+def _table(name: str, cell: type[Cell]) -> type[Layers]:
     """The table of one cell: its name, its fields, and those of `Layers`."""
     fields: list[Any] = [("name", Literal[name], name)]
     for key, annotation, default in _own_fields(cell):
