@@ -1,8 +1,10 @@
 """Ways of running a cell over time. `unroll` is the entry; `ENGINES` maps a method's name to its engine."""
 
+from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine, Inputs
+from seqmodels.engines.fused import Fused
 from seqmodels.engines.registry import ENGINES, names_for
 from seqmodels.engines.scan import Scan
 from seqmodels.engines.unroll import trajectory, unroll
 
-__all__ = ["ENGINES", "Engine", "Inputs", "Scan", "names_for", "trajectory", "unroll"]
+__all__ = ["ENGINES", "Chunked", "Engine", "Fused", "Inputs", "Scan", "names_for", "trajectory", "unroll"]

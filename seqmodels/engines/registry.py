@@ -1,10 +1,12 @@
 """Which engines there are, and which one `auto` takes."""
 
-from seqmodels.cells.base import Cell, Composite
+from seqmodels.cells.base import Cell, Composite, GatedCell
+from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine
+from seqmodels.engines.fused import Fused
 from seqmodels.engines.scan import Scan
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Scan(),)}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Scan(), Fused(), Chunked())}
 """Every engine by its name, with its default options."""
 
 
@@ -14,7 +16,7 @@ def names_for(cell: Cell | Composite) -> tuple[str, ...]:
     Example:
       >>> import seqmodels as sm
       >>> names_for(sm.LSTM(hidden_size=4))
-      ('scan',)
+      ('scan', 'fused', 'chunked')
     """
     if isinstance(cell, Composite):
         of_parts = [names_for(part) for part in cell.parts]
@@ -27,7 +29,9 @@ def choose(cell: Cell, method: str | Engine) -> Engine:
     check(cell, method)
     if isinstance(method, Engine):
         return method
-    return ENGINES["scan" if method == "auto" else method]
+    if method == "auto":
+        return ENGINES["fused" if isinstance(cell, GatedCell) else "scan"]
+    return ENGINES[method]
 
 
 def check(cell: Cell | Composite, method: str | Engine) -> None:

@@ -1,0 +1,50 @@
+"""A scan for backward passes that the engines write themselves."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from seqmodels.cells.base import Array, PyTree
+
+Body = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
+
+
+def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll: int = 1) -> tuple[PyTree, PyTree]:
+    """`jax.lax.scan` whose stacked outputs take up memory from the first step on, and not before.
+
+    XLA fills the output buffers of a `lax.scan` with a constant, which it puts at the start of the whole program: the
+    buffers of a backward loop then lie beside all that the forward loop needs. Here they are filled with a number
+    that depends on `xs`.
+
+    Args:
+      body: `(carry, x_t) -> (carry, y_t)`.
+      carry: what the first step takes.
+      xs: leaves [T, ...]; at least one.
+      reverse: from the last step to the first; outputs stay at their input positions.
+      unroll: steps in one turn of the compiled loop.
+
+    Returns:
+      `(carry, ys)`, with leaves of `ys` [T, ...].
+
+    Example:
+      >>> loop(lambda total, x: (total + x, total), jnp.array(0), jnp.arange(4))[1].tolist()
+      [0, 0, 1, 3]
+    """
+    leaves = jax.tree.leaves(xs)
+    steps = leaves[0].shape[0]
+    x_t = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+    seed = jnp.sum(leaves[0].reshape(-1)[:1]) * 0  # not folded into a constant: it might be NaN
+    buffers = jax.tree.map(
+        lambda y: jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)), jax.eval_shape(body, carry, x_t)[1]
+    )
+
+    def turn(n: Array, carries: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+        carry, buffers = carries
+        t = steps - 1 - n if reverse else n
+        carry, y_t = body(carry, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, t, 0, keepdims=False), xs))
+        put = jax.tree.map(lambda buffer, y: jax.lax.dynamic_update_index_in_dim(buffer, y, t, 0), buffers, y_t)
+        return carry, put
+
+    carry, buffers = jax.lax.fori_loop(0, steps, turn, (carry, buffers), unroll=unroll)
+    return carry, buffers
