@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, final
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 Array = jax.Array
 PyTree = Any
@@ -72,10 +73,35 @@ def product(x: Array, w: Array, b: Array | None = None) -> Array:
     """
     if x.shape[-1] != w.shape[0]:
         raise ValueError(f"the inputs have {x.shape[-1]} features, the weights take {w.shape[0]}")
-    # Rows are put side by side because XLA on CPU takes twice as long for the gradient of w where x has more axes.
-    rows = x.reshape(-1, x.shape[-1])
-    y = jnp.matmul(rows, w, preferred_element_type=state_dtype(x.dtype)).reshape(*x.shape[:-1], w.shape[-1])
+    # As rows, because XLA on CPU takes twice as long for the gradient of w where x has more axes.
+    y = _matmul(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[-1])
     return y if b is None else y + b.astype(y.dtype)
+
+
+@jax.custom_jvp
+def _matmul(x: Array, w: Array) -> Array:
+    """x [N, D] times w [D, F], in at least float32."""
+    return jnp.matmul(x, w, preferred_element_type=state_dtype(x.dtype))
+
+
+def _matmul_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Any]:
+    """The product rule, written so that its transpose is fast.
+
+    Turned round, the second term is xᵀ ȳ with xᵀ made beforehand, which XLA on CPU computes up to 1.3 times faster
+    than a contraction over the rows of both. Tangents have the type of the operands, so that in reverse mode a
+    narrow product has narrow operands too.
+    """
+    (x, w), (x_dot, w_dot) = primals, tangents
+    terms = []
+    if not isinstance(x_dot, SymbolicZero):
+        terms.append(jnp.matmul(x_dot, w))
+    if not isinstance(w_dot, SymbolicZero):
+        terms.append(jax.lax.dot_general(jax.lax.optimization_barrier(x.T), w_dot, (((0,), (0,)), ((), ()))))
+    y = _matmul(x, w)
+    return y, sum(terms[1:], terms[0]).astype(y.dtype)
+
+
+_matmul.defjvp(_matmul_jvp, symbolic_zeros=True)
 
 
 class Recurrence(abc.ABC):

@@ -203,7 +203,7 @@ def _recurrence_backward(
     state_like, h_like = jax.tree.map(lambda x: x[0], (before, hs))
     emit_t = jax.linear_transpose(plan.emit, state_like)
     hidden_t = jax.linear_transpose(plan.cell.hidden, state_like)
-    recur_h_t = jax.linear_transpose(lambda h: plan.recur(given.params, h, compute), h_like)
+    _, recur_h_t = jax.vjp(lambda h: plan.recur(given.params, h, compute), h_like)
 
     def body(carry: tuple[PyTree, PyTree, PyTree], at_t: tuple[PyTree, ...]) -> tuple[PyTree, PyTree]:
         state_bar, gate_params_bar, fresh_bar = carry
