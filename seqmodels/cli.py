@@ -84,6 +84,49 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_benchmark(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Measures speed and memory on this machine. Everything is measured in turns, in one process."
+    parts = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    _add_speed(parts.add_parser("speed", help="an LSTM's training step, by engine, against other libraries"))
+    _add_growth(parts.add_parser("growth", help="how time and memory of a training step grow with its sizes"))
+    _add_loop(parts.add_parser("loop", help="what the training loop costs beside its steps"))
+
+
+def _add_speed(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Times a training step (loss to all gradients, inputs included) of one LSTM layer: ours by engine, flax, "
+        'haiku, equinox and torch, as far as they are installed (pip install "seqmodels[bench]"). Ctrl-C keeps what is '
+        "done."
+    )
+    parser.add_argument(
+        "--case", action="append", metavar="T,B,H", help="sizes, also T,B,D,H; may be given again (default: five cases)"
+    )
+    parser.add_argument(
+        "--dtype", action="append", choices=("float32", "bfloat16"), help="compute type (default: both)"
+    )
+    parser.add_argument("--engine", action="append", metavar="NAME", help="an engine of ours (default: scan and fused)")
+    parser.add_argument(
+        "--peer", action="append", metavar="NAME", help="another library (default: all); none: no other"
+    )
+    parser.add_argument("--rounds", type=_Whole(1), default=15, help="measurements of each (default 15)")
+    _add_output(parser)
+
+
+def _add_growth(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Times a training step of LSTM, GRU and RNN while T, B, H or the number of layers grows, and says how much "
+        "temporary memory it takes, by engine. Ctrl-C keeps what is done."
+    )
+    parser.add_argument("--rounds", type=_Whole(1), default=7, help="measurements of each (default 7)")
+    parser.add_argument("--picture", metavar="FILE", help="a PNG of the curves")
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", help="every sample, with the machine and the versions")
+    parser.add_argument("--write", metavar="FILE", help="a document to put the tables into, such as docs/benchmarks.md")
+
+
+def _add_loop(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measures what the training loop costs beside its steps: the same compiled step bare and inside the loop "
         "(data, rows of metrics, checkpoints), in turns."

@@ -43,6 +43,10 @@ STEPPED = [cell for cell in CELLS if not isinstance(cell, sm.Bidirectional)]
 PAIRS = [(cell, method) for cell in CELLS for method in sm.engines.names_for(cell)]
 """Every cell with every engine that can run it."""
 
+_NESTED = [cell for cell in CELLS if isinstance(cell, sm.LearnedState | sm.Bidirectional)]
+RELATED = [(cell, method) for cell, method in PAIRS if method == "scan" or cell in [sm.LSTM(HIDDEN), *_NESTED]]
+"""Every cell with the reference, and a plain and the nested ones with the other engines: these agree with it anyway."""
+
 FEW_CELLS = [
     sm.LSTM(HIDDEN),
     sm.Zoneout(sm.LSTM(HIDDEN), rate=(0.1, 0.5)),

@@ -80,7 +80,7 @@ def product(x: Array, w: Array, b: Array | None = None) -> Array:
 
 @jax.custom_jvp
 def _matmul(x: Array, w: Array) -> Array:
-    """x [N, D] times w [D, F], in at least float32."""
+    """X [N, D] times w [D, F], in at least float32."""
     return jnp.matmul(x, w, preferred_element_type=state_dtype(x.dtype))
 
 
@@ -96,7 +96,8 @@ def _matmul_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tupl
     if not isinstance(x_dot, SymbolicZero):
         terms.append(jnp.matmul(x_dot, w))
     if not isinstance(w_dot, SymbolicZero):
-        terms.append(jax.lax.dot_general(jax.lax.optimization_barrier(x.T), w_dot, (((0,), (0,)), ((), ()))))
+        columns: Array = jax.lax.optimization_barrier(x.T)  # type: ignore[no-untyped-call]  # jax does not annotate it
+        terms.append(jax.lax.dot_general(columns, w_dot, (((0,), (0,)), ((), ()))))
     y = _matmul(x, w)
     return y, sum(terms[1:], terms[0]).astype(y.dtype)
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, GatedCell, PyTree, cast, state_dtype
 from seqmodels.engines.engine import Engine, Inputs, select
-from seqmodels.engines.loop import loop
+from seqmodels.engines.loop import loop, one_step
 
+barrier: Callable[[Any], Any] = jax.lax.optimization_barrier  # typed here; jax does not
 Observe = Callable[[PyTree], PyTree]
 
 
@@ -145,7 +146,7 @@ class _Plan(NamedTuple):
         return cast(self.cell.recur(params, h.astype(compute)), h.dtype)
 
     def move(
-        self, gate_params: PyTree, u_t: PyTree, r_t: PyTree, state: PyTree, noise_t: PyTree, fixed_t: _Fixed
+        self, fixed_t: _Fixed, gate_params: PyTree, u_t: PyTree, r_t: PyTree, state: PyTree, noise_t: PyTree
     ) -> PyTree:
         """The state after a step from `state`, which stands still on padding."""
         new = self.cell.gates(gate_params, u_t, r_t, state, _merge(noise_t, fixed_t.noise_ts))
@@ -164,7 +165,7 @@ class _Plan(NamedTuple):
             u_t, noise_t, fixed_t = at_t
             state = select(fixed_t.resets, given.fresh, state)
             r_t = self.recur(given.params, self.cell.hidden(state), compute)
-            state = self.move(given.gate_params, u_t, r_t, state, noise_t, fixed_t)
+            state = self.move(fixed_t, given.gate_params, u_t, r_t, state, noise_t)
             return state, keep(state, r_t)
 
         us = self.project(given.params, given.xs)
@@ -192,7 +193,7 @@ def _recurrence_backward(
     given, fixed, kept = residuals
     last_bar, *emitted_bar = cotangents
     compute = given.xs.dtype
-    before = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later[:-1]]), given.state, kept.states)
+    before = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later])[:-1], given.state, kept.states)
     before = jax.vmap(select, in_axes=(0, None, 0))(fixed.resets, given.fresh, before)
     hs = plan.cell.hidden(before)
 
@@ -200,7 +201,7 @@ def _recurrence_backward(
     rs, recur_t = jax.vjp(lambda params: plan.recur(params, hs, compute), _again(kept, given.params, None)[0])
     if kept.rs is not None:
         us, rs = kept.us, kept.rs
-    state_like, h_like = jax.tree.map(lambda x: x[0], (before, hs))
+    state_like, h_like = one_step((before, hs))
     emit_t = jax.linear_transpose(plan.emit, state_like)
     hidden_t = jax.linear_transpose(plan.cell.hidden, state_like)
     _, recur_h_t = jax.vjp(lambda h: plan.recur(given.params, h, compute), h_like)
@@ -209,7 +210,8 @@ def _recurrence_backward(
         state_bar, gate_params_bar, fresh_bar = carry
         u_t, r_t, state, noise_t, fixed_t, emitted_bar_t = at_t
         state_bar = _add(state_bar, emit_t(tuple(emitted_bar_t))[0])
-        _, move_t = jax.vjp(lambda *moved: plan.move(*moved, fixed_t), given.gate_params, u_t, r_t, state, noise_t)
+        step = functools.partial(plan.move, fixed_t)
+        _, move_t = jax.vjp(step, given.gate_params, u_t, r_t, state, noise_t)
         gate_bar, u_bar, r_bar, state_bar, noise_bar = move_t(state_bar)
         state_bar = _add(state_bar, hidden_t(_capped(recur_h_t(r_bar)[0], plan.engine.cap))[0])
         if fixed_t.resets is not None:
@@ -232,7 +234,7 @@ _recurrence.defvjp(_recurrence_forward, _recurrence_backward)
 def _again(kept: _Kept, params: PyTree, xs: Array | None) -> tuple[PyTree, Array | None]:
     """Parameters and inputs for products that are made again: apart from the first ones, or XLA would keep those."""
     same: tuple[PyTree, Array | None] = (params, xs)
-    return same if kept.rs is not None else jax.lax.optimization_barrier(same)
+    return same if kept.rs is not None else barrier(same)
 
 
 def _capped(h_bar: Array, cap: float | None) -> Array:

@@ -10,6 +10,11 @@ from seqmodels.cells.base import Array, PyTree
 Body = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
 
 
+def one_step(xs: PyTree) -> PyTree:
+    """Zeros in the shape of one step of leaves [T, ...]."""
+    return jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs)
+
+
 def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll: int = 1) -> tuple[PyTree, PyTree]:
     """`jax.lax.scan` whose stacked outputs take up memory from the first step on, and not before.
 
@@ -33,10 +38,10 @@ def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll
     """
     leaves = jax.tree.leaves(xs)
     steps = leaves[0].shape[0]
-    x_t = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
     seed = jnp.sum(leaves[0].reshape(-1)[:1]) * 0  # not folded into a constant: it might be NaN
     buffers = jax.tree.map(
-        lambda y: jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)), jax.eval_shape(body, carry, x_t)[1]
+        lambda y: jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)),
+        jax.eval_shape(body, carry, one_step(xs))[1],
     )
 
     def turn(n: Array, carries: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:

@@ -9,7 +9,7 @@ import hypothesis
 import jax
 import numpy as np
 import pytest
-from cases import BATCH, FEW, PAIRS, STEPS, Problem, lengths_and_resets, name, problem, run
+from cases import BATCH, FEW, RELATED, STEPS, Problem, lengths_and_resets, name, problem, run
 from oracles import assert_close, assert_equal
 
 import seqmodels as sm
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 NONE = np.zeros((BATCH, STEPS), bool)
 FULL = np.full(BATCH, STEPS)
 DIRECTIONS = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-CHUNKED = [(cell, method) for cell, method in PAIRS if not isinstance(cell, sm.Bidirectional)]
+CHUNKED = [(cell, method) for cell, method in RELATED if not isinstance(cell, sm.Bidirectional)]
 
 
 def at_padding(lengths):
@@ -39,7 +39,7 @@ def shifted(array, start):
 
 
 @DIRECTIONS
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
+@pytest.mark.parametrize(("cell", "method"), RELATED, ids=name)
 def test_nothing_leaks_from_padding(cell, method, reverse):
     given, lengths = problem(cell), np.array([STEPS, 3, 0])
     padding = at_padding(lengths)
@@ -61,7 +61,7 @@ def test_nothing_leaks_from_padding(cell, method, reverse):
 
 
 @DIRECTIONS
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
+@pytest.mark.parametrize(("cell", "method"), RELATED, ids=name)
 def test_full_rows_do_not_see_that_others_are_short(cell, method, reverse):
     given, lengths = problem(cell), np.array([STEPS, 3, 0])
     (state, ys), (_, slopes, state_slopes) = run(cell, given, lengths, NONE, method=method, reverse=reverse)
@@ -76,7 +76,7 @@ def test_full_rows_do_not_see_that_others_are_short(cell, method, reverse):
 
 
 @DIRECTIONS
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
+@pytest.mark.parametrize(("cell", "method"), RELATED, ids=name)
 def test_length_0_returns_the_state_passed_in(cell, method, reverse):
     given = problem(cell)
     (state, ys), (params_slopes, xs_slopes, state_slopes) = run(
@@ -127,7 +127,7 @@ def test_two_chunks_are_the_whole(cell, method, reverse, seed):
     assert_close((sums, joined(xs_early, xs_late), state_slopes), whole_slopes, np.float64)
 
 
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
+@pytest.mark.parametrize(("cell", "method"), RELATED, ids=name)
 def test_reverse_is_forward_on_the_flipped_valid_part(cell, method):
     given = problem(cell)
 
@@ -156,7 +156,7 @@ def pick(cell, reverse, forward_tree, backward_tree):
 
 @pytest.mark.parametrize("start", [1, 4])
 @DIRECTIONS
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
+@pytest.mark.parametrize(("cell", "method"), RELATED, ids=name)
 def test_resets_make_separate_sequences(cell, method, reverse, start):
     given = problem(cell)
     fresh, to_params = jax.vjp(lambda params: cell.initial_state(params, (BATCH,)), given.params)

@@ -1,0 +1,122 @@
+"""An LSTM's training step, ours by engine and others', case by case."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from seqmodels.benchmarks import contestants
+from seqmodels.benchmarks.cases import Case, Data
+from seqmodels.benchmarks.timing import Samples, measure
+
+OURS = "ours, "
+TORCH = "torch"
+
+
+class Outcome(NamedTuple):
+    """What was measured on one case in one type.
+
+    Attributes:
+      case: the sizes.
+      dtype: the compute type.
+      samples: seconds of everyone.
+      errors: of everyone's gradients against float64, relative.
+      compile_s: seconds to trace and compile, where XLA does.
+      temporary: bytes of temporary memory, where XLA says.
+      bound_s: the time of the products alone at the speed of a large one.
+      absent: libraries that are not installed.
+    """
+
+    case: Case
+    dtype: str
+    samples: Samples
+    errors: dict[str, float]
+    compile_s: dict[str, float]
+    temporary: dict[str, int]
+    bound_s: float
+    absent: tuple[str, ...]
+
+    def best(self, names: Iterable[str]) -> str:
+        """The fastest of those named, by its median."""
+        return min(names, key=self.samples.median)
+
+    @property
+    def peers(self) -> list[str]:
+        """The other JAX libraries."""
+        return [name for name in self.samples.seconds if name != TORCH and not name.startswith(OURS)]
+
+    def against(self, name: str) -> dict[str, float]:
+        """How many times faster `name` is than the best JAX peer and than torch, where they are there."""
+        found = {}
+        if self.peers:
+            found["best JAX peer"] = self.samples.ratio(name, self.best(self.peers))
+        if TORCH in self.samples.seconds:
+            found[TORCH] = self.samples.ratio(name, TORCH)
+        return found
+
+
+def run_case(case: Case, dtype: str, *, engines: Sequence[str], peers: Sequence[str], rounds: int) -> Outcome:
+    """Measures one case."""
+    data = Data.of(case)
+    expected = contestants.reference(data)
+    builders: dict[str, Callable[[], contestants.Contestant]] = {
+        OURS + engine: lambda engine=engine: contestants.ours(data, dtype, engine)  # type: ignore[misc]  # binds the loop's value
+        for engine in engines
+    }
+    for name in peers:
+        builders[name] = lambda name=name: contestants.PEERS[name](data, dtype)  # type: ignore[misc]  # binds the loop's value
+    runs, errors, compile_s, temporary, absent = {}, {}, {}, {}, []
+    for name, build in builders.items():
+        began = time.perf_counter()
+        try:
+            contestant = build()
+        except ImportError:
+            absent.append(name)
+            continue
+        if contestant.compiled is not None:
+            compile_s[name] = time.perf_counter() - began
+            temporary[name] = int(contestant.compiled.memory_analysis().temp_size_in_bytes)
+        runs[name] = contestant.run
+        errors[name] = contestants.error(contestant.gradients(), expected)
+    samples = measure(runs, rounds=rounds)
+    return Outcome(case, dtype, samples, errors, compile_s, temporary, case.flops / peak(), tuple(absent))
+
+
+def peak() -> float:
+    """Floating-point operations a second of a large matrix product in float32 here."""
+    size = 1024
+    x = jnp.ones((size, size))
+    run: Any = jax.jit(lambda x: x @ x)
+    seconds = measure({"product": lambda: run(x).block_until_ready()}, rounds=5).seconds["product"]
+    return 2 * size**3 / min(seconds)
+
+
+def run_all(
+    cases: Sequence[Case], dtypes: Sequence[str], *, engines: Sequence[str], peers: Sequence[str], rounds: int
+) -> Iterator[Outcome]:
+    """Case by case, so that what is done stays if the rest is stopped."""
+    for dtype in dtypes:
+        for case in cases:
+            yield run_case(case, dtype, engines=engines, peers=peers, rounds=rounds)
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """The mean that ratios have.
+
+    Example:
+      >>> round(geometric_mean([0.5, 2.0]), 6)
+      1.0
+    """
+    logs = [math.log(value) for value in values]
+    return math.exp(sum(logs) / len(logs))
+
+
+def as_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """Every sample."""
+    return [
+        {**outcome._asdict(), "case": outcome.case._asdict(), "samples": outcome.samples.seconds}
+        for outcome in outcomes
+    ]
