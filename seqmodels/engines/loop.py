@@ -39,10 +39,10 @@ def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll
     leaves = jax.tree.leaves(xs)
     steps = leaves[0].shape[0]
     seed = jnp.sum(leaves[0].reshape(-1)[:1]) * 0  # not folded into a constant: it might be NaN
-    buffers = jax.tree.map(
-        lambda y: jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)),
-        jax.eval_shape(body, carry, one_step(xs))[1],
-    )
+    y_t = jax.eval_shape(body, carry, one_step(xs))[1]
+    buffers = jax.tree.map(lambda y: jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)), y_t)
+    if steps == 0:
+        return carry, buffers
 
     def turn(n: Array, carries: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
         carry, buffers = carries
