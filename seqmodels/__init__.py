@@ -22,7 +22,7 @@ from seqmodels.cells import (
     WeightDrop,
     Zoneout,
 )
-from seqmodels.engines import trajectory, unroll
+from seqmodels.engines import Stream, trajectory, unroll
 from seqmodels.layers import Bidirectional
 
 __version__ = "0.1.0"
@@ -45,6 +45,7 @@ __all__ = [
     "RNNState",
     "Residual",
     "Stack",
+    "Stream",
     "VariationalDropout",
     "WeightDrop",
     "Zoneout",

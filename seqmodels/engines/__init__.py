@@ -3,8 +3,21 @@
 from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine, Inputs
 from seqmodels.engines.fused import Fused
-from seqmodels.engines.registry import ENGINES, names_for
+from seqmodels.engines.registry import ENGINES, explain, names_for
 from seqmodels.engines.scan import Scan
+from seqmodels.engines.stream import Stream
 from seqmodels.engines.unroll import trajectory, unroll
 
-__all__ = ["ENGINES", "Chunked", "Engine", "Fused", "Inputs", "Scan", "names_for", "trajectory", "unroll"]
+__all__ = [
+    "ENGINES",
+    "Chunked",
+    "Engine",
+    "Fused",
+    "Inputs",
+    "Scan",
+    "Stream",
+    "explain",
+    "names_for",
+    "trajectory",
+    "unroll",
+]

@@ -1,5 +1,7 @@
 """Which engines there are, and which one `auto` takes."""
 
+from typing import Any, NamedTuple
+
 from seqmodels.cells.base import Cell, Composite, GatedCell
 from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine
@@ -24,14 +26,53 @@ def names_for(cell: Cell | Composite) -> tuple[str, ...]:
     return tuple(name for name, engine in ENGINES.items() if isinstance(cell, engine.kinds))
 
 
+class Rule(NamedTuple):
+    """What "auto" takes for cells of a kind, and why; the figures are from docs/benchmarks.md."""
+
+    kind: Any  # a class, abstract ones included
+    engine: str
+    why: str
+
+
+RULES = (
+    Rule(
+        GatedCell,
+        "fused",
+        "its gradient does the products of all steps at once, which was faster than differentiating the scan in "
+        "every case measured on a CPU",
+    ),
+    Rule(Cell, "scan", "nothing is known of this kind of cell but how it steps"),
+)
+"""The first that fits is taken."""
+
+
+def explain(cell: Cell | Composite) -> str:
+    """Says which engine "auto" takes for a cell, and why.
+
+    Example:
+      >>> import seqmodels as sm
+      >>> print(explain(sm.LSTM(hidden_size=4)))
+      LSTM: auto takes 'fused', because its gradient does the products of all steps at once, which was faster than
+      differentiating the scan in every case measured on a CPU. It can also be run by 'scan', 'chunked'.
+    """
+    if isinstance(cell, Composite):
+        return "\n".join(explain(part) for part in dict.fromkeys(cell.parts))
+    rule = _rule(cell)
+    others = ", ".join(repr(name) for name in names_for(cell) if name != rule.engine)
+    kind = type(cell).__name__
+    return f"{kind}: auto takes {rule.engine!r}, because {rule.why}. It can also be run by {others}."
+
+
+def _rule(cell: Cell) -> Rule:
+    return next(rule for rule in RULES if isinstance(cell, rule.kind))
+
+
 def choose(cell: Cell, method: str | Engine) -> Engine:
     """The engine that `method` names or is; for "auto" the one that suits `cell`. See `check` for what is refused."""
     check(cell, method)
     if isinstance(method, Engine):
         return method
-    if method == "auto":
-        return ENGINES["fused" if isinstance(cell, GatedCell) else "scan"]
-    return ENGINES[method]
+    return ENGINES[_rule(cell).engine if method == "auto" else method]
 
 
 def check(cell: Cell | Composite, method: str | Engine) -> None:

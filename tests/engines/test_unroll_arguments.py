@@ -81,3 +81,11 @@ def test_numbers_in_the_wrong_place_are_refused():
     given = cast(problem(cell), np.float32)
     with pytest.raises(TypeError):
         sm.unroll(cell, given.params, given.xs, given.state, LENGTHS)  # lengths by keyword only
+
+
+def test_auto_says_what_it_takes_and_why():
+    assert "LSTM: auto takes 'fused', because" in sm.engines.explain(sm.LSTM(8))
+    text = sm.engines.explain(sm.Bidirectional(sm.LSTM(8), sm.Stack([sm.GRU(4), sm.GRU(4)])))
+    assert [line.split(":")[0] for line in text.splitlines()] == ["LSTM", "GRU"]
+    for cell in (sm.LSTM(8), sm.Stack([sm.GRU(4)])):
+        assert "'chunked'" in sm.engines.explain(cell)
