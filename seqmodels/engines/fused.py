@@ -10,9 +10,8 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, GatedCell, PyTree, cast, state_dtype
 from seqmodels.engines.engine import Engine, Inputs, select
-from seqmodels.engines.loop import loop, one_step
+from seqmodels.engines.loop import loop, one_step, zero_after
 
-barrier: Callable[[Any], Any] = jax.lax.optimization_barrier  # typed here; jax does not
 Observe = Callable[[PyTree], PyTree]
 
 
@@ -29,7 +28,8 @@ class Fused(Engine):
 
     Args:
       save: what the backward pass finds ready beside the states: "preactivations" (u and r: faster) or "states"
-        (nothing: u and r are made again by one product each).
+        (nothing: u and r are made again by one product each, which saves memory where layers wait for each other's
+        backward pass, and none in a single layer).
       cap: each element of the gradient that step t hands to hₜ₋₁ through the recurrent product is held within ±cap,
         so that it cannot explode on its way through time; None: left as it is, and gradients are exact.
       unroll: steps in one turn of the compiled loops.
@@ -192,13 +192,17 @@ def _recurrence_backward(
 ) -> tuple[_Given, None]:
     given, fixed, kept = residuals
     last_bar, *emitted_bar = cotangents
+    hs_bar = emitted_bar[-1]
     compute = given.xs.dtype
     before = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later])[:-1], given.state, kept.states)
     before = jax.vmap(select, in_axes=(0, None, 0))(fixed.resets, given.fresh, before)
     hs = plan.cell.hidden(before)
 
-    us, project_t = jax.vjp(plan.project, *_again(kept, given.params, given.xs))
-    rs, recur_t = jax.vjp(lambda params: plan.recur(params, hs, compute), _again(kept, given.params, None)[0])
+    params, xs = given.params, given.xs
+    if kept.rs is None:  # products made again would else be made at once, and kept until the loop needs them
+        params, xs, hs = jax.tree.map(lambda x: x + zero_after(hs_bar).astype(x.dtype), (params, xs, hs))
+    us, project_t = jax.vjp(plan.project, params, xs)
+    rs, recur_t = jax.vjp(lambda params: plan.recur(params, hs, compute), params)
     if kept.rs is not None:
         us, rs = kept.us, kept.rs
     state_like, h_like = one_step((before, hs))
@@ -229,12 +233,6 @@ def _recurrence_backward(
 
 
 _recurrence.defvjp(_recurrence_forward, _recurrence_backward)
-
-
-def _again(kept: _Kept, params: PyTree, xs: Array | None) -> tuple[PyTree, Array | None]:
-    """Parameters and inputs for products that are made again: apart from the first ones, or XLA would keep those."""
-    same: tuple[PyTree, Array | None] = (params, xs)
-    return same if kept.rs is not None else barrier(same)
 
 
 def _capped(h_bar: Array, cap: float | None) -> Array:

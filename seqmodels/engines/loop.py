@@ -15,6 +15,12 @@ def one_step(xs: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs)
 
 
+def zero_after(x: Array) -> Array:
+    """A zero that XLA does not know before `x` is there, so that what it is added to waits for `x`."""
+    first = jnp.sum(x.reshape(-1)[:1])
+    return jnp.where(jnp.isfinite(first), first * 0, jnp.zeros_like(first))  # x * 0 is not folded: it might be NaN
+
+
 def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll: int = 1) -> tuple[PyTree, PyTree]:
     """`jax.lax.scan` whose stacked outputs take up memory from the first step on, and not before.
 
@@ -38,7 +44,7 @@ def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll
     """
     leaves = jax.tree.leaves(xs)
     steps = leaves[0].shape[0]
-    seed = jnp.sum(leaves[0].reshape(-1)[:1]) * 0  # not folded into a constant: it might be NaN
+    seed = zero_after(leaves[0])
     y_t = jax.eval_shape(body, carry, one_step(xs))[1]
     buffers = jax.tree.map(lambda y: jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)), y_t)
     if steps == 0:

@@ -88,9 +88,9 @@ def test_gradients_flow_through_noise_of_a_float_type(x64):
     assert_close(actual, expected, np.float64)
 
 
-def temporary(method, steps):
-    """Bytes of temporary memory of a training step of an LSTM."""
-    cell = sm.LSTM(16)
+def temporary(method, steps, layers=1):
+    """Bytes of temporary memory of a training step of LSTMs."""
+    cell = sm.Stack((sm.LSTM(16),) * layers)
     params = jax.eval_shape(lambda key: cell.init(key, 16), jax.random.key(0))
     xs = jax.ShapeDtypeStruct((2, steps, 16), np.float32)
 
@@ -102,6 +102,10 @@ def temporary(method, steps):
 
 def test_it_keeps_less_than_a_differentiated_scan():
     assert temporary("fused", 512) < 0.75 * temporary("scan", 512)
+
+
+def test_layers_that_wait_keep_states_alone_if_asked():
+    assert temporary(Fused(save="states"), 512, layers=4) < 0.6 * temporary(Fused(), 512, layers=4)
 
 
 def test_chunks_keep_least():
