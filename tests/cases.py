@@ -34,6 +34,7 @@ QUIET = [
     sm.LearnedState(sm.LSTM(HIDDEN, coupled=True)),
     sm.Stack([sm.GRU(HIDDEN), sm.LearnedState(sm.RNN(6))]),
     sm.Bidirectional(sm.LSTM(HIDDEN), sm.GRU(6)),
+    sm.Stack([sm.MinGRU(HIDDEN), sm.MinGRU(6)]),
     sm.Bidirectional(sm.Stack((sm.LearnedState(sm.GRU(HIDDEN)), sm.RNN(6))), sm.LearnedState(sm.RNN(HIDDEN))),
 ]
 CELLS = [*BASE, *VARIANTS, *NOISY, *QUIET]
@@ -44,7 +45,11 @@ PAIRS = [(cell, method) for cell in CELLS for method in sm.engines.names_for(cel
 """Every cell with every engine that can run it."""
 
 _NESTED = [cell for cell in CELLS if isinstance(cell, sm.LearnedState | sm.Bidirectional)]
-RELATED = [(cell, method) for cell, method in PAIRS if method == "scan" or cell in [sm.LSTM(HIDDEN), *_NESTED]]
+RELATED = [
+    (cell, method)
+    for cell, method in PAIRS
+    if method == "scan" or cell in [sm.LSTM(HIDDEN), sm.MinGRU(HIDDEN), *_NESTED]
+]
 """Every cell with the reference, and a plain and the nested ones with the other engines: these agree with it anyway."""
 
 FEW_CELLS = [

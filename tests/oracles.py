@@ -90,6 +90,11 @@ def _(cell: sm.GRU, params):
     return sm.GRUState(h=np.zeros(cell.hidden_size))
 
 
+@initial_state.register
+def _(cell: sm.MinGRU, params):
+    return sm.MinGRUState(h=np.zeros(cell.hidden_size))
+
+
 @initial_state.register(sm.Zoneout)
 @initial_state.register(sm.VariationalDropout)
 @initial_state.register(sm.WeightDrop)
@@ -147,6 +152,13 @@ def _(cell: sm.GRU, params, state, x):
     r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
     n = np.tanh(x_n + r * (h_n + params.b_hn))
     return sm.GRUState(h=(1.0 - z) * n + z * state.h)
+
+
+@advance.register
+def _(cell: sm.MinGRU, params, state, x):
+    k, v = np.split(times(x, params.w_ih) + params.b, 2, axis=-1)
+    z, new = sigmoid(k), np.where(v.real >= 0.0, v + 0.5, sigmoid(v))
+    return sm.MinGRUState(h=(1.0 - z) * state.h + z * new)
 
 
 @advance.register

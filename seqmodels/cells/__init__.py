@@ -4,6 +4,7 @@ from seqmodels.cells.base import Cell, Composite, GatedCell, LinearCell, product
 from seqmodels.cells.gru import GRU, GRUParams, GRUState
 from seqmodels.cells.learned_state import LearnedState, LearnedStateParams
 from seqmodels.cells.lstm import LSTM, LSTMParams, LSTMState
+from seqmodels.cells.mingru import MinGRU, MinGRUParams, MinGRUState
 from seqmodels.cells.residual import Residual
 from seqmodels.cells.rnn import RNN, RNNParams, RNNState
 from seqmodels.cells.stack import Stack
@@ -11,7 +12,7 @@ from seqmodels.cells.variational_dropout import VariationalDropout
 from seqmodels.cells.weight_drop import WeightDrop
 from seqmodels.cells.zoneout import Zoneout
 
-CELLS: dict[str, type[GatedCell] | type[LinearCell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+CELLS: dict[str, type[GatedCell] | type[LinearCell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "mingru": MinGRU}
 
 __all__ = [
     "CELLS",
@@ -28,6 +29,9 @@ __all__ = [
     "LearnedState",
     "LearnedStateParams",
     "LinearCell",
+    "MinGRU",
+    "MinGRUParams",
+    "MinGRUState",
     "RNNParams",
     "RNNState",
     "Residual",

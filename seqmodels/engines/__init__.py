@@ -1,5 +1,6 @@
 """Ways of running a cell over time. `unroll` is the entry; `ENGINES` maps a method's name to its engine."""
 
+from seqmodels.engines.associative import Associative
 from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine, Inputs
 from seqmodels.engines.fused import Fused
@@ -10,6 +11,7 @@ from seqmodels.engines.unroll import trajectory, unroll
 
 __all__ = [
     "ENGINES",
+    "Associative",
     "Chunked",
     "Engine",
     "Fused",

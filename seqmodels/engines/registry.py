@@ -3,12 +3,13 @@
 from typing import Any, NamedTuple
 
 from seqmodels.cells.base import Cell, Composite, GatedCell
+from seqmodels.engines.associative import Associative
 from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine
 from seqmodels.engines.fused import Fused
 from seqmodels.engines.scan import Scan
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Scan(), Fused(), Chunked())}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Scan(), Fused(), Chunked(), Associative())}
 """Every engine by its name, with its default options."""
 
 
