@@ -19,6 +19,8 @@ VARIANTS = [
     sm.RNN(HIDDEN, activation="relu"),
     sm.LSTM(HIDDEN, peepholes=True),
     sm.LSTM(HIDDEN, coupled=True, peepholes=True),
+    sm.IndRNN(HIDDEN, activation="tanh"),
+    sm.SLSTM(HIDDEN, heads=2, forget_gate="exp"),
 ]
 NOISY = [
     sm.Zoneout(sm.LSTM(HIDDEN), rate=(0.1, 0.5)),

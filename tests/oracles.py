@@ -63,6 +63,16 @@ def relu(z: np.ndarray) -> np.ndarray:
     return np.where(z.real > 0.0, z, 0.0)
 
 
+def maximum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The one whose real part is larger."""
+    return np.where((a - b).real > 0.0, a, b)
+
+
+def log_sigmoid(z: np.ndarray) -> np.ndarray:
+    """log(1 / (1 + e⁻ᶻ))."""
+    return -np.log(1.0 + np.exp(-z))
+
+
 def times(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """x [..., D] times w [..., D, F]."""
     return (x[..., None, :] @ w)[..., 0, :]
@@ -93,6 +103,48 @@ def _(cell: sm.GRU, params):
 @initial_state.register
 def _(cell: sm.MinGRU, params):
     return sm.MinGRUState(h=np.zeros(cell.hidden_size))
+
+
+@initial_state.register
+def _(cell: sm.MinLSTM, params):
+    return sm.MinLSTMState(h=np.zeros(cell.hidden_size))
+
+
+@initial_state.register
+def _(cell: sm.LRU, params):
+    return sm.LRUState(re=np.zeros(cell.hidden_size), im=np.zeros(cell.hidden_size))
+
+
+@initial_state.register
+def _(cell: sm.RGLRU, params):
+    return sm.RGLRUState(h=np.zeros(cell.hidden_size))
+
+
+@initial_state.register
+def _(cell: sm.LayerNormLSTM, params):
+    return sm.LayerNormLSTMState(h=np.zeros(cell.hidden_size), c=np.zeros(cell.hidden_size))
+
+
+@initial_state.register
+def _(cell: sm.LSTMP, params):
+    return sm.LSTMPState(m=np.zeros(cell.hidden_size), c=np.zeros(cell.hidden_size))
+
+
+@initial_state.register
+def _(cell: sm.IndRNN, params):
+    return sm.IndRNNState(h=np.zeros(cell.hidden_size))
+
+
+@initial_state.register
+def _(cell: sm.SLSTM, params):
+    return sm.SLSTMState(*(np.zeros(cell.hidden_size) for _ in "hcnm"))
+
+
+@initial_state.register
+def _(cell: sm.MLSTM, params):
+    heads, size = cell.heads, cell.hidden_size // cell.heads
+    c, n, m = np.zeros((heads, size, size)), np.zeros((heads, size)), np.zeros(heads)
+    return sm.MLSTMState(h=np.zeros(cell.hidden_size), c=c, n=n, m=m)
 
 
 @initial_state.register(sm.Zoneout)
@@ -162,6 +214,85 @@ def _(cell: sm.MinGRU, params, state, x):
 
 
 @advance.register
+def _(cell: sm.MinLSTM, params, state, x):
+    z_f, z_i, v = np.split(times(x, params.w_ih) + params.b, 3, axis=-1)
+    f, i, new = sigmoid(z_f), sigmoid(z_i), np.where(v.real >= 0.0, v + 0.5, sigmoid(v))
+    return sm.MinLSTMState(h=(f * state.h + i * new) / (f + i))
+
+
+@advance.register
+def _(cell: sm.LRU, params, state, x):
+    radius, phase, gamma = np.exp(-np.exp(params.nu)), np.exp(params.theta), np.exp(params.log_gamma)
+    cos, sin = radius * np.cos(phase), radius * np.sin(phase)
+    return sm.LRUState(  # real and imaginary part apart: each is complex when a derivative is taken
+        re=cos * state.re - sin * state.im + gamma * times(x, params.b_re),
+        im=cos * state.im + sin * state.re + gamma * times(x, params.b_im),
+    )
+
+
+@advance.register
+def _(cell: sm.RGLRU, params, state, x):
+    z_r, z_i = np.split(times(x, params.w_ih) + params.b, 2, axis=-1)
+    a = np.exp(-8.0 * np.log(1.0 + np.exp(params.decay)) * sigmoid(z_r))
+    return sm.RGLRUState(h=a * state.h + np.sqrt(1.0 - a * a) * sigmoid(z_i) * times(x, params.w_v))
+
+
+@advance.register
+def _(cell: sm.LayerNormLSTM, params, state, x):
+    def norm(z):
+        centred = z - z.mean(axis=-1, keepdims=True)
+        return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + cell.epsilon)
+
+    z = params.scale_ih * norm(times(x, params.w_ih)) + params.scale_hh * norm(times(state.h, params.w_hh)) + params.b
+    z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
+    c = sigmoid(z_f) * state.c + sigmoid(z_i) * np.tanh(z_g)
+    return sm.LayerNormLSTMState(h=sigmoid(z_o) * np.tanh(params.scale_c * norm(c) + params.shift_c), c=c)
+
+
+@advance.register
+def _(cell: sm.LSTMP, params, state, x):
+    y = times(state.m, params.w_hr)
+    z_i, z_f, z_g, z_o = np.split(times(x, params.w_ih) + times(y, params.w_hh) + params.b, 4, axis=-1)
+    c = sigmoid(z_f) * state.c + sigmoid(z_i) * np.tanh(z_g)
+    return sm.LSTMPState(m=sigmoid(z_o) * np.tanh(c), c=c)
+
+
+@advance.register
+def _(cell: sm.IndRNN, params, state, x):
+    z = times(x, params.w_ih) + params.w_hh * state.h + params.b
+    return sm.IndRNNState(h=relu(z) if cell.activation == "relu" else np.tanh(z))
+
+
+@advance.register
+def _(cell: sm.SLSTM, params, state, x):
+    heads = [times(h, params.w_hh[..., n, :, :]) for n, h in enumerate(np.split(state.h, cell.heads, axis=-1))]
+    recurrent = [np.concatenate(gate, axis=-1) for gate in zip(*(np.split(r, 4, axis=-1) for r in heads), strict=True)]
+    inputs = np.split(times(x, params.w_ih) + params.b, 4, axis=-1)
+    z_i, z_f, z_z, z_o = (u + r for u, r in zip(inputs, recurrent, strict=True))
+    kept = state.m + (log_sigmoid(z_f) if cell.forget_gate == "sigmoid" else z_f)
+    m = np.where(state.n.real == 0.0, z_i, maximum(kept, z_i))
+    i, f = np.exp(z_i - m), np.exp(kept - m)
+    c, n = f * state.c + i * np.tanh(z_z), f * state.n + i
+    return sm.SLSTMState(h=sigmoid(z_o) * c / n, c=c, n=n, m=m)
+
+
+@advance.register
+def _(cell: sm.MLSTM, params, state, x):
+    ends = np.cumsum([cell.heads] * 2 + [cell.hidden_size] * 3)
+    z_i, z_f, z_o, *units = np.split(times(x, params.w_ih) + params.b, ends, axis=-1)
+    q, k, v = (z.reshape(*z.shape[:-1], cell.heads, -1) for z in units)
+    k = k / np.sqrt(k.shape[-1])
+    kept = state.m + log_sigmoid(z_f)
+    m = maximum(kept, z_i)
+    i, f = np.exp(z_i - m)[..., None], np.exp(kept - m)[..., None]
+    c = f[..., None] * state.c + i[..., None] * v[..., :, None] * k[..., None, :]
+    n = f * state.n + i * k
+    read, overlap = (c @ q[..., None])[..., 0], np.sum(n * q, axis=-1)
+    h = read / maximum(overlap * np.sign(overlap.real), np.exp(-m))[..., None]
+    return sm.MLSTMState(h=sigmoid(z_o) * h.reshape(*h.shape[:-2], -1), c=c, n=n, m=m)
+
+
+@advance.register
 def _(cell: sm.Zoneout, params, state, x):
     new = advance(cell.cell, params, state, x)
     rates = cell.rate if isinstance(cell.rate, tuple) else (cell.rate,) * len(state)
@@ -193,6 +324,16 @@ def _(cell: sm.Stack, params, state, x):
 def output(cell: Any, params: Any, state: Any, x: np.ndarray) -> np.ndarray:
     """The output of one row at the step that ended in `state`; by default h."""
     return state.h
+
+
+@output.register
+def _(cell: sm.LSTMP, params, state, x):
+    return times(state.m, params.w_hr)
+
+
+@output.register
+def _(cell: sm.LRU, params, state, x):
+    return times(state.re, params.c_re) - times(state.im, params.c_im) + times(x, params.d)
 
 
 @output.register(sm.Zoneout)
@@ -241,16 +382,28 @@ def run_row(cell, params, xs, state, resets=None, reverse=False):
 
 def unroll(cell, params, xs, state=None, lengths=None, resets=None, reverse=False):
     """A batch xs [..., B, T, D], row by row: `(last states [..., B, H], ys [..., B, T, F])`."""
+    rows = _row_axes(cell, xs.shape[-1])
     last, outputs = [], []
     for b in range(xs.shape[-3]):
         length = xs.shape[-2] if lengths is None else int(lengths[b])
-        start = initial_state(cell, params) if state is None else jax.tree.map(lambda leaf: leaf[..., b, :], state)  # noqa: B023 (called at once)
+        if state is None:
+            start = initial_state(cell, params)
+        else:
+            start = jax.tree.map(lambda leaf, axis: np.take(leaf, b, axis), state, rows)  # noqa: B023 (called at once)
         row_resets = None if resets is None else resets[b, :length]
         end, ys, _ = run_row(cell, params, xs[..., b, :length, :], start, row_resets, reverse)
         padding = [np.zeros(cell.output_size)] * (xs.shape[-2] - length)
         last.append(end)
         outputs.append(_join(ys + padding, np.stack, axis=-2))
-    return jax.tree.map(lambda *leaves: _join(leaves, np.stack, axis=-2), *last), _join(outputs, np.stack, axis=-3)
+    states = jax.tree.map(lambda axis, *leaves: _join(leaves, np.stack, axis=axis), rows, *last)
+    return states, _join(outputs, np.stack, axis=-3)
+
+
+@functools.cache
+def _row_axes(cell, inputs):
+    """Which axis of each leaf of a state counts the rows, from its end: -2 for leaves [..., B, H]."""
+    state = jax.eval_shape(lambda key: cell.initial_state(cell.init(key, inputs)), jax.random.key(0))
+    return jax.tree.map(lambda leaf: -1 - leaf.ndim, state)
 
 
 def _join(arrays, join, axis=-1):
@@ -270,7 +423,7 @@ def gradients(cell, params, xs, state, state_weights, ys_weights, **options):
         end, ys = unroll(cell, params, xs, state, **options)
         total = np.sum(ys * ys_weights, axis=(-3, -2, -1))
         for leaf, weights in zip(jax.tree.leaves(end), jax.tree.leaves(state_weights), strict=True):
-            total = total + np.sum(leaf * weights, axis=(-2, -1))
+            total = total + np.sum(leaf * weights, axis=tuple(range(-weights.ndim, 0)))
         return total
 
     leaves, structure = jax.tree.flatten((params, xs, state))

@@ -57,15 +57,15 @@ def product(x: Array, w: Array, b: Array | None = None) -> Array:
     """The matrix product x w (+ b), accumulated and returned in at least float32.
 
     Args:
-      x: [..., D], any floating type.
-      w: [D, F], of the type of `x`.
-      b: [F], of the type of `x`, or None.
+      x: [..., D], any floating type; it is brought to that of `w`, so that products can follow each other.
+      w: [D, F], of the compute type.
+      b: [F], of the type of `w`, or None.
 
     Raises:
       ValueError: if the last dimension of `x` is not D.
 
     Returns:
-      [..., F]; float32 where `x` is narrower, else the type of `x`.
+      [..., F]; float32 where `w` is narrower, else the type of `w`.
 
     Example:
       >>> product(jnp.ones((2, 3), jnp.bfloat16), jnp.ones((3, 4), jnp.bfloat16)).dtype
@@ -74,35 +74,70 @@ def product(x: Array, w: Array, b: Array | None = None) -> Array:
     if x.shape[-1] != w.shape[0]:
         raise ValueError(f"the inputs have {x.shape[-1]} features, the weights take {w.shape[0]}")
     # As rows, because XLA on CPU takes twice as long for the gradient of w where x has more axes.
-    y = _matmul(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[-1])
+    y = _matmul(x.reshape(-1, x.shape[-1]).astype(w.dtype), w).reshape(*x.shape[:-1], w.shape[-1])
     return y if b is None else y + b.astype(y.dtype)
 
 
-@jax.custom_jvp
 def _matmul(x: Array, w: Array) -> Array:
-    """X [N, D] times w [D, F], in at least float32."""
-    return jnp.matmul(x, w, preferred_element_type=state_dtype(x.dtype))
+    """X [N, D] times w [D, F], in at least float32; `_wide` and `_narrow` differ in their derivatives alone."""
+    return _narrow(x, w) if x.dtype.itemsize < 4 else _wide(x, w)
 
 
-def _matmul_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Any]:
-    """The product rule, written so that its transpose is fast.
+def _turned(x: Array) -> Array:
+    """The transpose, made beforehand: XLA on CPU does a product faster than when it has to turn an operand in it."""
+    turned: Array = jax.lax.optimization_barrier(x.T)  # type: ignore[no-untyped-call]  # jax does not annotate it
+    return turned
 
-    Turned round, the second term is xᵀ ȳ with xᵀ made beforehand, which XLA on CPU computes up to 1.3 times faster
-    than a contraction over the rows of both. Tangents have the type of the operands, so that in reverse mode a
-    narrow product has narrow operands too.
-    """
+
+@jax.custom_jvp
+def _wide(x: Array, w: Array) -> Array:
+    return jnp.matmul(x, w)
+
+
+def _wide_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Any]:
+    """The product rule, written so that what its terms are when transposed, ȳ wᵀ and xᵀ ȳ, is fast."""
     (x, w), (x_dot, w_dot) = primals, tangents
     terms = []
     if not isinstance(x_dot, SymbolicZero):
-        terms.append(jnp.matmul(x_dot, w))
+        terms.append(jax.lax.dot_general(x_dot, _turned(w), (((1,), (1,)), ((), ()))))
     if not isinstance(w_dot, SymbolicZero):
-        columns: Array = jax.lax.optimization_barrier(x.T)  # type: ignore[no-untyped-call]  # jax does not annotate it
-        terms.append(jax.lax.dot_general(columns, w_dot, (((0,), (0,)), ((), ()))))
-    y = _matmul(x, w)
-    return y, sum(terms[1:], terms[0]).astype(y.dtype)
+        terms.append(jax.lax.dot_general(_turned(x), w_dot, (((0,), (0,)), ((), ()))))
+    return _wide(x, w), sum(terms[1:], terms[0])
 
 
-_matmul.defjvp(_matmul_jvp, symbolic_zeros=True)
+_wide.defjvp(_wide_jvp, symbolic_zeros=True)
+
+
+@jax.custom_vjp
+def _narrow(x: Array, w: Array) -> Array:
+    """A product of narrow operands, whose gradients are such products too: reverse mode only.
+
+    The transpose that JAX makes of it would have a wide operand or a narrow result. For both, XLA on CPU widens the
+    operands first, which takes two to three times as long.
+    """
+    return jnp.matmul(x, w, preferred_element_type=jnp.float32)
+
+
+def _narrow_forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _narrow(x, w), (x, w)
+
+
+def _narrow_backward(kept: tuple[Array, Array], y_bar: Array) -> tuple[Array, Array]:
+    x, w = kept
+    y_bar = y_bar.astype(x.dtype)
+    return _narrow(y_bar, _turned(w)).astype(x.dtype), _narrow(_turned_by_halves(x), y_bar).astype(w.dtype)
+
+
+_narrow.defvjp(_narrow_forward, _narrow_backward)
+
+
+def _turned_by_halves(x: Array) -> Array:
+    """The transpose of x [N, D] by way of three axes, where N is even: XLA puts one of two axes into the product."""
+    if x.shape[0] % 2:
+        return _turned(x)
+    halves = jnp.moveaxis(x.reshape(2, -1, x.shape[1]), 2, 0).reshape(x.shape[1], -1)
+    turned: Array = jax.lax.optimization_barrier(halves)  # type: ignore[no-untyped-call]  # jax does not annotate it
+    return turned
 
 
 class Recurrence(abc.ABC):
@@ -233,13 +268,21 @@ class LinearCell(Cell):
 
     Such maps are closed under composition, so a scan over them need not go one step after the other. h may be
     complex; a state holds real arrays only, so `hidden` and `as_state` lead from one to the other. `coefficients`
-    and `readout` are called once for all time steps, with any leading dimensions, and with parameters already cast;
-    a subclass contains no casts.
+    and `readout` are called once for all time steps, with any leading dimensions, and with parameters already cast:
+    all to the type of the inputs, `decay_params` to at least float32. A subclass contains no casts.
     """
 
+    def decay_params(self, params: PyTree) -> PyTree:
+        """The parameters that must not be narrow: those of a decay near 1, which acts many times over."""
+        del params
+        return None
+
     @abc.abstractmethod
-    def coefficients(self, params: PyTree, xs: Array) -> tuple[Array, Array]:
-        """(a, b), each [..., H] of at least float32 or complex64, from inputs [..., D] of the compute type."""
+    def coefficients(self, params: PyTree, decay_params: PyTree, xs: Array) -> tuple[Array, Array]:
+        """(a, b) of at least float32 or complex64, from inputs [..., D] of the compute type.
+
+        b is [..., H]; a is [..., H], or [H] where it is the same at every step.
+        """
 
     @abc.abstractmethod
     def hidden(self, state: PyTree) -> Array:
@@ -256,8 +299,9 @@ class LinearCell(Cell):
     @final
     def step(self, params: PyTree, state: PyTree, x_t: Array) -> tuple[PyTree, Array]:
         """Advances by one time step; derived from the parts above."""
+        decay_params = cast(self.decay_params(params), state_dtype(x_t.dtype))
         params = cast(params, x_t.dtype)
-        a, b = self.coefficients(params, x_t)
+        a, b = self.coefficients(params, decay_params, x_t)
         new = jax.tree.map(lambda new, old: new.astype(old.dtype), self.as_state(a * self.hidden(state) + b), state)
         return new, self.readout(params, cast(new, x_t.dtype), x_t).astype(x_t.dtype)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from seqmodels.cells.activations import positive
 from seqmodels.cells.base import Array, LinearCell, check_size, product, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
 
@@ -67,10 +68,11 @@ class MinGRU(LinearCell):
         """Zeros."""
         return MinGRUState(jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype)))
 
-    def coefficients(self, params: MinGRUParams, xs: Array) -> tuple[Array, Array]:
+    def coefficients(self, params: MinGRUParams, decay_params: None, xs: Array) -> tuple[Array, Array]:
         """1 - z, made as σ(-·) so that nothing is lost where z is near 1, and z h̃."""
+        del decay_params
         k, x = jnp.split(product(xs, params.w_ih, params.b), 2, axis=-1)
-        return jax.nn.sigmoid(-k), jax.nn.sigmoid(k) * jnp.where(x >= 0, x + 0.5, jax.nn.sigmoid(x))
+        return jax.nn.sigmoid(-k), jax.nn.sigmoid(k) * positive(x)
 
     def hidden(self, state: MinGRUState) -> Array:
         """The state h."""

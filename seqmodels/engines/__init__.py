@@ -4,6 +4,7 @@ from seqmodels.engines.associative import Associative
 from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine, Inputs
 from seqmodels.engines.fused import Fused
+from seqmodels.engines.newton import Newton
 from seqmodels.engines.registry import ENGINES, explain, names_for
 from seqmodels.engines.scan import Scan
 from seqmodels.engines.stream import Stream
@@ -16,6 +17,7 @@ __all__ = [
     "Engine",
     "Fused",
     "Inputs",
+    "Newton",
     "Scan",
     "Stream",
     "explain",

@@ -7,8 +7,8 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, Cell, LinearCell, PyTree, cast
-from seqmodels.engines.engine import Engine, Inputs, select
+from seqmodels.cells.base import Array, Cell, LinearCell, PyTree, cast, state_dtype
+from seqmodels.engines.engine import Engine, Inputs, earlier, final, over_time, select
 
 Observe = Callable[[PyTree], PyTree]
 
@@ -40,8 +40,10 @@ class Associative(Engine):
     def run(self, cell: LinearCell, params: PyTree, inputs: Inputs, observe: Observe) -> tuple[PyTree, PyTree, Array]:
         """Runs any linear cell; resets and padding are put into the coefficients."""
         compute = inputs.xs.dtype
+        decay_params = cast(cell.decay_params(params), state_dtype(compute))
         params = cast(params, compute)
-        a, b = cell.coefficients(params, inputs.xs)
+        a, b = cell.coefficients(params, decay_params, inputs.xs)
+        a = over_time(a, b)
         h = cell.hidden(inputs.state)
         if inputs.resets is not None:
             h = select(jnp.any(inputs.resets[:1], axis=0), jnp.zeros_like(h), h)  # 0 · h would let a NaN through
@@ -51,14 +53,13 @@ class Associative(Engine):
             a, b = select(inputs.valid, (a, b), (jnp.ones_like(a), jnp.zeros_like(b)))
         states = cell.as_state(_recurrence(a, b, h))
         states = jax.tree.map(lambda new, old: new.astype(old.dtype), states, inputs.state)
-        last = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later])[-1], inputs.state, states)
         ys = cell.readout(params, cast(states, compute), inputs.xs)
-        return last, jax.vmap(observe)(states), ys.astype(compute)
+        return final(inputs.state, states), jax.vmap(observe)(states), ys.astype(compute)
 
 
 @jax.custom_vjp
 def _recurrence(a: Array, b: Array, h: Array) -> Array:
-    """All hₜ = aₜ ⊙ hₜ₋₁ + bₜ from a and b [T, ...] and the h before the first step."""
+    """All hₜ = aₜ ⊙ hₜ₋₁ + bₜ from b [T, ...], a like it or with axes of 1, and the h before the first step."""
     if a.shape[0] == 0:
         return b
     a, b = jax.lax.associative_scan(_then, (a, b))
@@ -81,8 +82,10 @@ def _recurrence_backward(kept: tuple[Array, Array, Array], hs_bar: Array) -> tup
     a, h, hs = kept
     a_next = jnp.concatenate([a[1:], jnp.zeros_like(a[:1])])
     b_bar = jnp.flip(_recurrence(jnp.flip(a_next, 0), jnp.flip(hs_bar, 0), jnp.zeros_like(h)), 0)
-    before = jnp.concatenate([h[None], hs])[:-1]
-    return b_bar * before, b_bar, jnp.sum((a * b_bar)[:1], axis=0)
+    before = earlier(h, hs)
+    shared = tuple(axis for axis, (one, many) in enumerate(zip(a.shape, hs.shape, strict=True)) if one != many)
+    a_bar = jnp.sum(b_bar * before, axis=shared, keepdims=True)
+    return a_bar, b_bar, jnp.sum((a * b_bar)[:1], axis=0)
 
 
 _recurrence.defvjp(_recurrence_forward, _recurrence_backward)

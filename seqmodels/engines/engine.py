@@ -63,6 +63,11 @@ class Engine(abc.ABC):
         """
 
 
+def over_time(a: Array, b: Array) -> Array:
+    """A coefficient with the time axis of `b` [T, *batch, H]: one that is the same at every step gets batches of 1."""
+    return a if a.ndim == b.ndim else jnp.broadcast_to(a, (b.shape[0], *(1,) * (b.ndim - 2), b.shape[-1]))
+
+
 def select(where: Array | None, then: PyTree, other: PyTree) -> PyTree:
     """`then` in the rows where `where` [*batch] is True, `other` elsewhere; `other` where there is no `where`."""
     if where is None:
@@ -72,3 +77,13 @@ def select(where: Array | None, then: PyTree, other: PyTree) -> PyTree:
         return jnp.where(where.reshape(where.shape + (1,) * (b.ndim - where.ndim)), a, b)
 
     return jax.tree.map(leaf, then, other)
+
+
+def earlier(first: PyTree, states: PyTree) -> PyTree:
+    """The states before each step, from the first one and those after each, leaves [T, ...]."""
+    return jax.tree.map(lambda first, later: jnp.concatenate([first[None], later])[:-1], first, states)
+
+
+def final(first: PyTree, states: PyTree) -> PyTree:
+    """The state after the last step: the first one where there are no steps."""
+    return jax.tree.map(lambda first, later: jnp.concatenate([first[None], later])[-1], first, states)

@@ -7,9 +7,10 @@ from seqmodels.engines.associative import Associative
 from seqmodels.engines.chunked import Chunked
 from seqmodels.engines.engine import Engine
 from seqmodels.engines.fused import Fused
+from seqmodels.engines.newton import Newton
 from seqmodels.engines.scan import Scan
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Scan(), Fused(), Chunked(), Associative())}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Scan(), Fused(), Chunked(), Associative(), Newton())}
 """Every engine by its name, with its default options."""
 
 
@@ -19,7 +20,7 @@ def names_for(cell: Cell | Composite) -> tuple[str, ...]:
     Example:
       >>> import seqmodels as sm
       >>> names_for(sm.LSTM(hidden_size=4))
-      ('scan', 'fused', 'chunked')
+      ('scan', 'fused', 'chunked', 'newton')
     """
     if isinstance(cell, Composite):
         of_parts = [names_for(part) for part in cell.parts]
@@ -54,7 +55,7 @@ def explain(cell: Cell | Composite) -> str:
       >>> import seqmodels as sm
       >>> print(explain(sm.LSTM(hidden_size=4)))
       LSTM: auto takes 'fused', because its gradient does the products of all steps at once, which was faster than
-      differentiating the scan in every case measured on a CPU. It can also be run by 'scan', 'chunked'.
+      differentiating the scan in every case measured on a CPU. It can also be run by 'scan', 'chunked', 'newton'.
     """
     if isinstance(cell, Composite):
         return "\n".join(explain(part) for part in dict.fromkeys(cell.parts))

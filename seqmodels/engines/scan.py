@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax
 
 from seqmodels.cells.base import Array, Cell, GatedCell, LinearCell, PyTree, cast, state_dtype
-from seqmodels.engines.engine import Engine, Inputs, select
+from seqmodels.engines.engine import Engine, Inputs, over_time, select
 
 Observe = Callable[[PyTree], PyTree]
 
@@ -62,17 +62,20 @@ class Scan(Engine):
         self, cell: LinearCell, params: PyTree, inputs: Inputs, observe: Observe
     ) -> tuple[PyTree, PyTree, Array]:
         """All coefficients at once, the loop over h alone, one readout."""
-        params = cast(params, inputs.xs.dtype)
+        compute = inputs.xs.dtype
+        decay_params = cast(cell.decay_params(params), state_dtype(compute))
+        params = cast(params, compute)
 
         def step(state: PyTree, coefficients: tuple[Array, Array], noise_t: PyTree) -> tuple[PyTree, PyTree]:
             del noise_t
             a_t, b_t = coefficients
             new = cell.as_state(a_t * cell.hidden(state) + b_t)
             new = jax.tree.map(lambda new, old: new.astype(old.dtype), new, state)
-            return new, cast(new, inputs.xs.dtype)
+            return new, cast(new, compute)
 
-        state, observed, states = self._scan(step, cell.coefficients(params, inputs.xs), inputs, observe)
-        return state, observed, cell.readout(params, states, inputs.xs).astype(inputs.xs.dtype)
+        a, b = cell.coefficients(params, decay_params, inputs.xs)
+        state, observed, states = self._scan(step, (over_time(a, b), b), inputs, observe)
+        return state, observed, cell.readout(params, states, inputs.xs).astype(compute)
 
     def _scan(
         self,

@@ -1,5 +1,6 @@
 """Same weights, same numbers as torch: outputs, last states and all gradients in float32."""
 
+import jax
 import numpy as np
 import pytest
 from cases import BATCH, HIDDEN, INPUTS, STEPS, cast, name, problem, run
@@ -31,7 +32,10 @@ def to_torch(params):
     second = np.zeros_like(params.b)
     if isinstance(params, sm.GRUParams):
         second[-params.b_hn.size :] = params.b_hn
-    return {"weight_ih": params.w_ih.T, "weight_hh": params.w_hh.T, "bias_ih": params.b, "bias_hh": second}
+    weights = {"weight_ih": params.w_ih.T, "weight_hh": params.w_hh.T, "bias_ih": params.b, "bias_hh": second}
+    if isinstance(params, sm.LSTMPParams):
+        weights["weight_hr"] = params.w_hr.T
+    return weights
 
 
 def slopes_from_torch(params, module, suffix):
@@ -40,6 +44,8 @@ def slopes_from_torch(params, module, suffix):
     ours = {"w_ih": slopes["weight_ih"].T, "w_hh": slopes["weight_hh"].T, "b": slopes["bias_ih"]}
     if isinstance(params, sm.GRUParams):
         ours["b_hn"] = slopes["bias_hh"][-params.b_hn.size :]
+    if isinstance(params, sm.LSTMPParams):
+        ours["w_hr"] = slopes["weight_hr"].T
     return params._replace(**ours)
 
 
@@ -93,6 +99,54 @@ def check(cell, module):
 @pytest.mark.parametrize("cell", MODULES, ids=name)
 def test_one_layer(cell):
     check(cell, MODULES[cell])
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_a_projection():
+    """torch's state is y = m W_hr in place of m, so the last m has no part in the objective."""
+    cell = sm.LSTMP(HIDDEN, 3)
+    module = torch.nn.LSTM(INPUTS, HIDDEN, proj_size=3, batch_first=True)
+    given = cast(problem(cell), np.float32)
+    given = given._replace(state_weights=given.state_weights._replace(m=np.zeros((BATCH, HIDDEN), np.float32)))
+    put_weights(module, cell, given.params)
+    xs, m, c = (torch.tensor(value, requires_grad=True) for value in (given.xs, *given.state))
+    ys, (y, last_c) = module(xs, ((m @ module.weight_hr_l0.T)[None], c[None]))
+    ((ys * torch.tensor(given.ys_weights)).sum() + (last_c * torch.tensor(given.state_weights.c)).sum()).backward()
+
+    (state, actual_ys), slopes = run(cell, given, method="auto", reverse=False)
+    expected = tuple(value.detach().numpy() for value in (ys, y[0], last_c[0]))
+    assert_close((actual_ys, state.m @ given.params.w_hr, state.c), expected, np.float32)
+    params_slopes, state_slopes = slopes_from_torch(given.params, module, "_l0"), (m.grad.numpy(), c.grad.numpy())
+    assert_close(slopes, (params_slopes, xs.grad.numpy(), sm.LSTMPState(*state_slopes)), np.float32)
+
+
+def layer_norm_lstm(params, xs, h, c, epsilon):
+    """The equations of Ba, Kiros & Hinton in torch, with its layer norm: `ys, h, c`."""
+    norm = torch.nn.functional.layer_norm
+    ys = []
+    for x in xs.unbind(1):
+        z = norm(x @ params.w_ih, params.scale_ih.shape, params.scale_ih, params.b, epsilon)
+        z = z + norm(h @ params.w_hh, params.scale_hh.shape, params.scale_hh, None, epsilon)
+        i, f, g, o = z.chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(norm(c, c.shape[-1:], params.scale_c, params.shift_c, epsilon))
+        ys.append(h)
+    return torch.stack(ys, 1), h, c
+
+
+def test_layer_normalisation():
+    cell = sm.LayerNormLSTM(HIDDEN)
+    given = cast(problem(cell), np.float32)
+    params, xs, state = jax.tree.map(lambda leaf: torch.tensor(leaf, requires_grad=True), given[:3])
+    leaves = layer_norm_lstm(params, xs, *state, cell.epsilon)
+    weights = (given.ys_weights, *given.state_weights)
+    sum((leaf * torch.tensor(weight)).sum() for leaf, weight in zip(leaves, weights, strict=True)).backward()
+    expected_ys, *expected_state = (leaf.detach().numpy() for leaf in leaves)
+    expected_slopes = jax.tree.map(lambda leaf: leaf.grad.numpy(), (params, xs, state))
+
+    values, slopes = run(cell, given, method="auto", reverse=False)
+    assert_close(values, (sm.LayerNormLSTMState(*expected_state), expected_ys), np.float32)
+    assert_close(slopes, expected_slopes, np.float32)
 
 
 def test_two_layers():

@@ -28,7 +28,8 @@ def test_there_are_no_other_tables():
 @pytest.mark.parametrize("name", CELLS)
 def test_every_hyperparameter_is_a_key(name, tmp_path):
     values = {"hidden_size": 5, "activation": "relu", "forget_bias": 2.5, "chrono": 20, "peepholes": True}
-    values["coupled"] = True
+    values |= {"coupled": True, "heads": 5, "forget_gate": "exp", "epsilon": 1e-3, "projection_size": 3}
+    values |= {"longest_lag": 20, "features": 3, "min_radius": 0.25, "max_radius": 0.75, "max_phase": 0.5}
     own = {field.name: values[field.name] for field in dataclasses.fields(CELLS[name])}
     written = [f"model.cell.{key}={str(value).lower()}" for key, value in own.items()]
     assert cell_of(tmp_path, f"model.cell.name={name}", *written).cells == (CELLS[name](**own),)
