@@ -36,6 +36,7 @@ QUIET = [
     sm.LearnedState(sm.LSTM(HIDDEN, coupled=True)),
     sm.Stack([sm.GRU(HIDDEN), sm.LearnedState(sm.RNN(6))]),
     sm.Bidirectional(sm.LSTM(HIDDEN), sm.GRU(6)),
+    sm.Bidirectional(sm.GRU(6), sm.GRU(6)),
     sm.Stack([sm.MinGRU(HIDDEN), sm.MinGRU(6)]),
     sm.Bidirectional(sm.Stack((sm.LearnedState(sm.GRU(HIDDEN)), sm.RNN(6))), sm.LearnedState(sm.RNN(HIDDEN))),
 ]

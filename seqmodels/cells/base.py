@@ -317,6 +317,14 @@ class Run(Protocol):
         With `turn` the part reads in the direction opposite to the whole run's.
         """
 
+    def both(
+        self, part: Any, params: tuple[PyTree, ...], xs: Array, states: tuple[PyTree, ...], keys: tuple[Any, ...]
+    ) -> list[tuple[PyTree, Array]]:
+        """The same for one cell with two sets of parameters, the first in the run's direction, the second against it.
+
+        Where its engine can, both are done in one loop.
+        """
+
 
 class Composite(Recurrence):
     """Cells put together; says in which order its parts are run over a sequence."""

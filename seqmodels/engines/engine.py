@@ -40,10 +40,12 @@ class Engine(abc.ABC):
     Attributes:
       name: what `unroll(..., method=name)` asks for.
       kinds: the kinds of cell it can run, subclasses of `Cell`.
+      side_by_side: whether two runs of one cell, such as those of two directions, are well done under one `vmap`.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[type[Cell], ...]]
+    side_by_side: ClassVar[bool] = True
 
     @abc.abstractmethod
     def run(

@@ -59,6 +59,7 @@ class Newton(Engine):
 
     name: ClassVar[str] = "newton"
     kinds: ClassVar[tuple[type[Cell], ...]] = (GatedCell,)
+    side_by_side: ClassVar[bool] = False  # under vmap both branches of the fallback would be run
 
     jacobian: Literal["full", "diagonal"] = "full"
     damping: float = 0.0

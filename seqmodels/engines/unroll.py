@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, Run, cast, state_dtype
+from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, cast, state_dtype
 from seqmodels.engines.engine import Engine, Inputs, select
 from seqmodels.engines.registry import check, choose
 
@@ -151,20 +151,32 @@ def _compose(
     state = cast(state, state_dtype(xs.dtype))
 
     lengths = None if lengths is None else lengths.astype(jnp.int32)
-    reading = _Reading(lengths, resets, method, observe)
+    return _Runner(_Reading(lengths, resets, method, observe), reverse)(cell, params, xs, state, key)
 
-    def run_in(reverse: bool) -> Run:
-        def run(
-            part: Any, params: PyTree, xs: Array, state: PyTree, key: Array | None, *, turn: bool = False
-        ) -> tuple[PyTree, Array]:
-            direction = reverse != turn
-            if isinstance(part, Composite):
-                return part.compose(run_in(direction), params, xs, state, key)
-            return reading.run(part, params, xs, state, key, reverse=direction)
 
-        return run
+class _Runner(NamedTuple):
+    """Runs the parts of a composite in one direction: the `Run` that they are handed."""
 
-    return run_in(reverse)(cell, params, xs, state, key)
+    reading: "_Reading"
+    reverse: bool
+
+    def __call__(
+        self, part: Any, params: PyTree, xs: Array, state: PyTree, key: Array | None, *, turn: bool = False
+    ) -> tuple[PyTree, Array]:
+        """The state and the outputs of one part."""
+        reverse = self.reverse != turn
+        if isinstance(part, Composite):
+            return part.compose(_Runner(self.reading, reverse), params, xs, state, key)
+        return self.reading.run(part, params, xs, state, key, reverse=reverse)
+
+    def both(
+        self, part: Any, params: tuple[PyTree, ...], xs: Array, states: tuple[PyTree, ...], keys: tuple[Any, ...]
+    ) -> list[tuple[PyTree, Array]]:
+        """The state and the outputs of one cell in either direction, in a single loop where its engine can."""
+        each = list(zip(params, states, keys, (False, True), strict=True))
+        if isinstance(part, GatedCell) and choose(part, self.reading.method).side_by_side:
+            return self.reading.run_both(part, xs, [(p, s, key, self.reverse != turn) for p, s, key, turn in each])
+        return [self(part, p, xs, s, key, turn=turn) for p, s, key, turn in each]
 
 
 class _Reading(NamedTuple):
@@ -179,6 +191,29 @@ class _Reading(NamedTuple):
         self, cell: Cell, params: PyTree, xs: Array, state: PyTree, key: Array | None, *, reverse: bool
     ) -> tuple[PyTree, Array]:
         """Makes the inputs ready, calls the engine, and puts its outputs back to where they belong."""
+        params, inputs = self._ready(cell, params, xs, state, key, reverse)
+        found = choose(cell, self.method).run(cell, params, inputs, self.observe or _nothing)
+        return self._back(reverse, xs.ndim - 2, *found)
+
+    def run_both(
+        self, cell: Cell, xs: Array, runs: list[tuple[PyTree, PyTree, Array | None, bool]]
+    ) -> list[tuple[PyTree, Array]]:
+        """The same for runs of one cell with parameters, state, key and direction of their own, side by side."""
+        engine = choose(cell, self.method)
+        ready = [self._ready(cell, params, xs, state, key, reverse) for params, state, key, reverse in runs]
+        params, inputs = jax.tree.map(lambda *leaves: jnp.stack(leaves), *ready)
+        found = jax.vmap(lambda params, inputs: engine.run(cell, params, inputs, self.observe or _nothing))(
+            params, inputs
+        )
+        return [
+            self._back(reverse, xs.ndim - 2, *jax.tree.map(lambda leaf: leaf[n], found))  # noqa: B023 (called at once)
+            for n, (*_, reverse) in enumerate(runs)
+        ]
+
+    def _ready(
+        self, cell: Cell, params: PyTree, xs: Array, state: PyTree, key: Array | None, reverse: bool
+    ) -> tuple[PyTree, Inputs]:
+        """What the engine takes: parameters with the masks of this run, and the sequence, time first."""
         axis, batch_shape, steps = xs.ndim - 2, xs.shape[:-2], xs.shape[-2]
         xs = jnp.moveaxis(xs, axis, 0)
         valid = None if self.lengths is None else _valid(self.lengths, steps)
@@ -189,18 +224,21 @@ class _Reading(NamedTuple):
         noise_ts = None
         if key is not None and isinstance(cell, GatedCell):
             params, noise_ts = cell.noise(params, key, steps, batch_shape)
+        xs, resets = self._turn((xs, resets), reverse)
+        return params, Inputs(xs, state, valid, resets, fresh, noise_ts)
 
-        def turn(tree: PyTree) -> PyTree:
-            return _flip(tree, self.lengths, steps) if reverse else tree
-
-        inputs = Inputs(turn(xs), state, valid, turn(resets), fresh, noise_ts)
-        last, observed, ys = choose(cell, self.method).run(cell, params, inputs, self.observe or _nothing)
-        ys = turn(ys)
-        if valid is not None:
-            ys = select(valid, ys, jnp.zeros_like(ys))
+    def _back(self, reverse: bool, axis: int, last: PyTree, observed: PyTree, ys: Array) -> tuple[PyTree, Array]:
+        """What the engine gave, at its input positions, with time in its place."""
+        ys = self._turn(ys, reverse)
+        if self.lengths is not None:
+            ys = select(_valid(self.lengths, ys.shape[0]), ys, jnp.zeros_like(ys))
         if self.observe is not None:
-            last = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), turn(observed))
+            last = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), self._turn(observed, reverse))
         return last, jnp.moveaxis(ys, 0, axis)
+
+    def _turn(self, tree: PyTree, reverse: bool) -> PyTree:
+        """The valid part of each row, leaves [T, *batch, ...], turned round where the run goes backwards."""
+        return _flip(tree, self.lengths) if reverse else tree
 
 
 def _valid(lengths: Array, steps: int) -> Array:
@@ -221,14 +259,14 @@ def _starts(resets: Array, valid: Array | None, reverse: bool) -> Array:
     return resets
 
 
-def _flip(tree: PyTree, lengths: Array | None, steps: int) -> PyTree:
+def _flip(tree: PyTree, lengths: Array | None) -> PyTree:
     """Reverses the valid part of each row along the time axis 0; padding stays where it is. Its own inverse."""
     if lengths is None:
         return jax.tree.map(lambda x: jnp.flip(x, 0), tree)
-    t = jnp.arange(steps, dtype=jnp.int32).reshape((steps,) + (1,) * lengths.ndim)
-    source = jnp.where(t < lengths, jnp.minimum(lengths, steps) - 1 - t, t)
 
     def leaf(x: Array) -> Array:
+        t = jnp.arange(x.shape[0], dtype=jnp.int32).reshape((-1,) + (1,) * lengths.ndim)
+        source = jnp.where(t < lengths, jnp.minimum(lengths, x.shape[0]) - 1 - t, t)
         return jnp.take_along_axis(x, source.reshape(source.shape + (1,) * (x.ndim - source.ndim)), axis=0)
 
     return jax.tree.map(leaf, tree)

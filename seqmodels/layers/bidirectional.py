@@ -64,8 +64,12 @@ class Bidirectional(Composite):
     def compose(
         self, run: Run, params: BidirectionalParams, xs: Array, state: tuple[PyTree, PyTree], key: Array | None
     ) -> tuple[tuple[PyTree, PyTree], Array]:
-        """Runs both over the same inputs."""
+        """Runs both over the same inputs, in one loop if they are equal cells."""
         key_fwd, key_bwd = split_key(key, 2)
+        if self.fwd == self.bwd:
+            found = run.both(self.fwd, tuple(params), xs, state, (key_fwd, key_bwd))
+            (state_fwd, ys_fwd), (state_bwd, ys_bwd) = found
+            return (state_fwd, state_bwd), jnp.concatenate([ys_fwd, ys_bwd], axis=-1)
         state_fwd, ys_fwd = run(self.fwd, params.fwd, xs, state[0], key_fwd)
         state_bwd, ys_bwd = run(self.bwd, params.bwd, xs, state[1], key_bwd, turn=True)
         return (state_fwd, state_bwd), jnp.concatenate([ys_fwd, ys_bwd], axis=-1)

@@ -109,3 +109,11 @@ def test_a_stack_of_layers_of_two_directions():
     first, middle = sm.unroll(layer, params[0], xs, state[0], lengths=LENGTHS)
     second, ys = sm.unroll(stack.cells[1], params[1], middle, state[1], lengths=LENGTHS)
     assert_close(sm.unroll(stack, params, xs, state, lengths=LENGTHS), ((first, second), ys), np.float32)
+
+
+@pytest.mark.parametrize(("other", "loops"), [(sm.GRU(4), 1), (sm.GRU(3), 2)], ids=["equal", "different"])
+def test_two_directions_of_equal_cells_are_one_loop(other, loops):
+    layer = sm.Bidirectional(sm.GRU(4), other)
+    params = layer.init(jax.random.key(0), 3)
+    compiled = jax.jit(lambda xs: sm.unroll(layer, params, xs)[1]).lower(jnp.ones((2, 9, 3))).compile()
+    assert compiled.as_text().count(" while(") == loops
