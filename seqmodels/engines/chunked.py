@@ -1,9 +1,9 @@
 """The engine for long sequences: computation twice, memory once in a while."""
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +11,20 @@ import jax.numpy as jnp
 from seqmodels.cells.base import Array, Cell, GatedCell, PyTree
 from seqmodels.engines.engine import Engine, Inputs
 from seqmodels.engines.fused import Fused
+from seqmodels.engines.gated import Observe, add, floats, merge, others, zeros
 from seqmodels.engines.scan import Scan
-
-Observe = Callable[[PyTree], PyTree]
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunked(Engine):
     """Keeps the state at the start of every chunk, and runs a chunk again when its gradient is wanted.
 
-    Beside inputs and outputs, memory holds T / chunk states and what one chunk needs, its input product included:
-    least, of the order of √T, with chunks of √T steps. A gated cell is run by the engine "fused" inside a chunk, any
-    other one by "scan".
+    Beside inputs, outputs and their gradients, memory holds T / chunk states and what one chunk needs, its input
+    product included: least, of the order of √T, with chunks of √T steps. A gated cell is run by the engine "fused"
+    inside a chunk, any other one by "scan". Reverse mode only.
 
     Args:
-      chunk: steps in a chunk; None: √T.
+      chunk: steps in a chunk; None: a divisor of T near √T, if there is one.
 
     Example:
       >>> import seqmodels as sm
@@ -52,21 +51,145 @@ class Chunked(Engine):
         """Runs any cell: whole chunks in a loop, then the steps that are left."""
         engine: Engine = Fused() if isinstance(cell, GatedCell) else Scan()
         steps = inputs.xs.shape[0]
-        size = min(self.chunk or max(1, math.isqrt(steps)), max(1, steps))
+        if steps == 0:
+            return engine.run(cell, params, inputs, observe)
+        size = min(self.chunk or _near_root(steps), steps)
+        plan = _Plan(engine, cell, observe, size, inputs.xs.ndim - 2)
         whole = steps // size * size
-        of_time = (inputs.xs, inputs.valid, inputs.resets, inputs.noise_ts)
-
-        def piece(state: PyTree, part: tuple[PyTree, ...]) -> tuple[PyTree, tuple[PyTree, Array]]:
-            xs, valid, resets, noise_ts = part
-            part_inputs = Inputs(xs, state, valid, resets, inputs.fresh, noise_ts)
-            state, observed, ys = engine.run(cell, params, part_inputs, observe)
-            return state, (observed, ys)
-
-        chunks = jax.tree.map(lambda x: x[:whole].reshape(-1, size, *x.shape[1:]), of_time)
-        state, outputs = jax.lax.scan(jax.checkpoint(piece, prevent_cse=False), inputs.state, chunks)
-        outputs = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), outputs)
+        state, outputs = _run(plan, params, jax.tree.map(lambda x: x[:whole], _of_time(inputs)), inputs)
         if whole < steps:
-            state, rest = jax.checkpoint(piece)(state, jax.tree.map(lambda x: x[whole:], of_time))
-            outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts), outputs, rest)
+            rest = plan._replace(size=steps - whole)
+            later = inputs._replace(state=state)
+            state, more = _run(rest, params, jax.tree.map(lambda x: x[whole:], _of_time(inputs)), later)
+            outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts), outputs, more)
         observed, ys = outputs
         return state, observed, ys
+
+
+def _near_root(steps: int) -> int:
+    """A divisor of T between ½√T and 2√T, the one nearest to √T; √T itself where there is none."""
+    root = math.sqrt(steps)
+    divisors = [size for size in range(math.ceil(root / 2), math.floor(2 * root) + 1) if steps % size == 0]
+    return min(divisors, key=lambda size: abs(math.log(size / root)), default=math.isqrt(steps))
+
+
+class _Plan(NamedTuple):
+    """The static side of one run; `axes` is how many axes the batch has."""
+
+    engine: Engine
+    cell: Cell
+    observe: Observe
+    size: int
+    axes: int
+
+    def piece(self, given: "_Given", fixed: "_Fixed") -> tuple[PyTree, PyTree]:
+        """One chunk, time first: the state after it, and its outputs."""
+        noise_ts = merge(given.noise_ts, fixed.noise_ts)
+        inputs = Inputs(given.xs, given.state, fixed.valid, fixed.resets, given.fresh, noise_ts)
+        state, observed, ys = self.engine.run(self.cell, given.params, inputs, self.observe)
+        return state, (observed, ys)
+
+    def cut(self, long: PyTree, n: Array, axis: int) -> PyTree:
+        """The n-th chunk, time first, of arrays with time at `axis`."""
+
+        def leaf(x: Array) -> Array:
+            return jnp.moveaxis(jax.lax.dynamic_slice_in_dim(x, n * self.size, self.size, axis), axis, 0)
+
+        return jax.tree.map(leaf, long)
+
+    def paste(self, long: PyTree, chunk: PyTree, n: Array, axis: int) -> PyTree:
+        """The arrays with their n-th chunk put in."""
+
+        def leaf(x: Array, new: Array) -> Array:
+            return jax.lax.dynamic_update_slice_in_dim(x, jnp.moveaxis(new, 0, axis), n * self.size, axis)
+
+        return jax.tree.map(leaf, long, chunk)
+
+    def part(self, given: "_Given", fixed: "_Fixed", n: Array, state: PyTree) -> tuple["_Given", "_Fixed"]:
+        """What the n-th chunk is run on."""
+        xs, noise_ts = self.cut(given.xs, n, self.axes), self.cut(given.noise_ts, n, 0)
+        return given._replace(xs=xs, state=state, noise_ts=noise_ts), self.cut(fixed, n, 0)
+
+
+class _Given(NamedTuple):
+    """What gradients flow to: xs [*batch, T, D], so that no turned copy of it is made; noise of a float type."""
+
+    params: PyTree
+    xs: Array
+    state: PyTree
+    fresh: PyTree
+    noise_ts: PyTree
+
+
+class _Fixed(NamedTuple):
+    """What no gradient flows to, time first."""
+
+    valid: Array | None
+    resets: Array | None
+    noise_ts: PyTree
+
+
+def _of_time(inputs: Inputs) -> tuple[PyTree, ...]:
+    return inputs.xs, inputs.valid, inputs.resets, inputs.noise_ts
+
+
+def _run(plan: _Plan, params: PyTree, of_time: tuple[PyTree, ...], inputs: Inputs) -> tuple[PyTree, PyTree]:
+    """The last state and the outputs, time first, of a whole number of chunks."""
+    xs, valid, resets, noise_ts = of_time
+    given = _Given(params, jnp.moveaxis(xs, 0, plan.axes), inputs.state, inputs.fresh, floats(noise_ts))
+    state, outputs = _chunks(plan, given, _Fixed(valid, resets, others(noise_ts)))
+    return state, jax.tree.map(lambda y: jnp.moveaxis(y, plan.axes, 0), outputs)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _chunks(plan: _Plan, given: _Given, fixed: _Fixed) -> tuple[PyTree, PyTree]:
+    """The last state, and the outputs [*batch, T, ...]."""
+    found, _ = _chunks_forward(plan, given, fixed)
+    return found
+
+
+def _chunks_forward(
+    plan: _Plan, given: _Given, fixed: _Fixed
+) -> tuple[tuple[PyTree, PyTree], tuple[_Given, _Fixed, PyTree]]:
+    steps = given.xs.shape[plan.axes]
+    number = steps // plan.size
+
+    def turn(n: Array, carry: tuple[PyTree, PyTree, PyTree]) -> tuple[PyTree, PyTree, PyTree]:
+        state, starts, outputs = carry
+        starts = jax.tree.map(lambda long, new: jax.lax.dynamic_update_index_in_dim(long, new, n, 0), starts, state)
+        state, made = plan.piece(*plan.part(given, fixed, n, state))
+        return state, starts, plan.paste(outputs, made, n, plan.axes)
+
+    starts = jax.tree.map(lambda leaf: jnp.zeros((number, *leaf.shape), leaf.dtype), given.state)
+    made = jax.eval_shape(lambda: plan.piece(*plan.part(given, fixed, jnp.asarray(0), given.state))[1])
+    lead = given.xs.shape[: plan.axes + 1]
+    outputs = jax.tree.map(lambda y: jnp.zeros((*lead, *y.shape[plan.axes + 1 :]), y.dtype), made)
+    state, starts, outputs = jax.lax.fori_loop(0, number, turn, (given.state, starts, outputs))
+    return (state, outputs), (given, fixed, starts)
+
+
+def _chunks_backward(
+    plan: _Plan, residuals: tuple[_Given, _Fixed, PyTree], cotangents: tuple[PyTree, PyTree]
+) -> tuple[_Given, None]:
+    """Chunk by chunk from the end: each is run again from its start, with what its gradient needs."""
+    given, fixed, starts = residuals
+    state_bar, outputs_bar = cotangents
+    number = given.xs.shape[plan.axes] // plan.size
+
+    def turn(count: Array, bar: _Given) -> _Given:
+        n = number - 1 - count
+        part, fixed_part = plan.part(given, fixed, n, jax.tree.map(lambda leaf: leaf[n], starts))
+        _, pull = jax.vjp(lambda part: plan.piece(part, fixed_part), part)
+        (part_bar,) = pull((bar.state, plan.cut(outputs_bar, n, plan.axes)))
+        return _Given(
+            params=add(bar.params, part_bar.params),
+            xs=plan.paste(bar.xs, part_bar.xs, n, plan.axes),
+            state=part_bar.state,
+            fresh=add(bar.fresh, part_bar.fresh),
+            noise_ts=plan.paste(bar.noise_ts, part_bar.noise_ts, n, 0),
+        )
+
+    return jax.lax.fori_loop(0, number, turn, zeros(given)._replace(state=state_bar)), None
+
+
+_chunks.defvjp(_chunks_forward, _chunks_backward)

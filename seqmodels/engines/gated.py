@@ -41,9 +41,9 @@ def take_apart(cell: GatedCell, params: PyTree, inputs: Inputs) -> tuple[Given, 
         xs=inputs.xs,
         state=inputs.state,
         fresh=inputs.fresh,
-        noise_ts=_floats(inputs.noise_ts),
+        noise_ts=floats(inputs.noise_ts),
     )
-    return given, Fixed(inputs.valid, inputs.resets, _others(inputs.noise_ts))
+    return given, Fixed(inputs.valid, inputs.resets, others(inputs.noise_ts))
 
 
 class Plan(NamedTuple):
@@ -65,7 +65,7 @@ class Plan(NamedTuple):
         self, fixed_t: Fixed, gate_params: PyTree, u_t: PyTree, r_t: PyTree, state: PyTree, noise_t: PyTree
     ) -> PyTree:
         """The state after a step from `state`, which stands still on padding."""
-        new = self.cell.gates(gate_params, u_t, r_t, state, _merge(noise_t, fixed_t.noise_ts))
+        new = self.cell.gates(gate_params, u_t, r_t, state, merge(noise_t, fixed_t.noise_ts))
         new = jax.tree.map(lambda new, old: new.astype(old.dtype), new, state)
         return new if fixed_t.valid is None else select(fixed_t.valid, new, state)
 
@@ -88,7 +88,7 @@ class Plan(NamedTuple):
         r_t = jax.eval_shape(
             lambda params, state: self.recur(params, self.cell.hidden(state), compute), given.params, given.state
         )
-        noise_t = jax.eval_shape(lambda *noise_ts: one_step(_merge(*noise_ts)), given.noise_ts, fixed.noise_ts)
+        noise_t = jax.eval_shape(lambda *noise_ts: one_step(merge(*noise_ts)), given.noise_ts, fixed.noise_ts)
         sizes = [len(jax.tree.leaves(tree)) for tree in (given.gate_params, u_t, r_t)]
         if sizes[1] != sizes[2]:
             return (False,) * sizes[1]
@@ -125,16 +125,16 @@ def _is_float(x: Array) -> bool:
     return bool(jnp.issubdtype(x.dtype, jnp.floating))
 
 
-def _floats(tree: PyTree) -> PyTree:
+def floats(tree: PyTree) -> PyTree:
     """The tree with None in place of all leaves but floats."""
     return jax.tree.map(lambda x: x if _is_float(x) else None, tree)
 
 
-def _others(tree: PyTree) -> PyTree:
+def others(tree: PyTree) -> PyTree:
     """The tree with None in place of floats."""
     return jax.tree.map(lambda x: None if _is_float(x) else x, tree)
 
 
-def _merge(floats: PyTree, others: PyTree) -> PyTree:
-    """Undoes `_floats` and `_others`."""
-    return jax.tree.map(lambda a, b: b if a is None else a, floats, others, is_leaf=lambda x: x is None)
+def merge(some: PyTree, rest: PyTree) -> PyTree:
+    """Undoes `floats` and `others`."""
+    return jax.tree.map(lambda a, b: b if a is None else a, some, rest, is_leaf=lambda x: x is None)
