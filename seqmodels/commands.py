@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import shlex
 import signal
 import sys
@@ -13,14 +14,15 @@ from typing import Any
 import jax
 
 from seqmodels import config as configs
-from seqmodels.analysis import curves
+from seqmodels.analysis import confusion, curves
 from seqmodels.benchmarks import contestants, growth, overhead, report, speed
 from seqmodels.benchmarks.cases import STANDARD, Case
 from seqmodels.engines import ENGINES
 from seqmodels.errors import UserError
 from seqmodels.models import Sampling
 from seqmodels.tasks import TASKS
-from seqmodels.tasks.language_modelling import Config, LanguageModelling, TextModel
+from seqmodels.tasks.confusion import Confusion
+from seqmodels.tasks.writer import Writer
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.evaluation import evaluate as measure
@@ -29,9 +31,12 @@ from seqmodels.training.loop import Fitted, InterruptedRun, Loop
 from seqmodels.training.progress import Progress, TensorBoard, format_measure
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.step import TrainState, make_step
+from seqmodels.training.task import Task, Trainable
 
 _SCHEMAS = {name: task.schema for name, task in TASKS.items()}
 _MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir")
+_DRAWN: dict[type, Callable[..., None]] = {Confusion: confusion.draw}
+"""How each kind of picture that a task may have is drawn."""
 
 
 def train(options: argparse.Namespace) -> int:
@@ -88,7 +93,9 @@ def generate(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(str(error)) from error
     config, checkpoints, step = _open(options)
-    model = TextModel.restore(config, checkpoints.read_extra(step))
+    model = TASKS[config.task.name].restore(config, checkpoints.read_extra(step))
+    if not isinstance(model, Writer):
+        raise UserError(f"{options.folder}: its task, {config.task.name}, writes no text; use evaluate")
     model.prompt_ids(options.prompt)  # refuses unknown characters before anything is printed
     params = checkpoints.restore(_shapes(config, model), step).tree.result
     for number in range(options.samples):
@@ -196,7 +203,7 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _introduce(task: LanguageModelling, loop: Loop) -> None:
+def _introduce(task: Task, loop: Loop) -> None:
     """What is trained, on what, where."""
     sizes = [leaf.size for leaf in jax.tree.leaves(loop.like().params)]
     for line in task.describe():
@@ -204,8 +211,8 @@ def _introduce(task: LanguageModelling, loop: Loop) -> None:
     loop.progress.note(f"{sum(sizes):,} parameters; {jax.device_count()} {jax.default_backend()} device(s)")
 
 
-def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, fitted: Fitted) -> None:
-    """Writes result and picture, and shows the result beside the baselines."""
+def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted) -> None:
+    """Writes result and pictures, and shows the result beside the baselines."""
     baselines = task.baselines()
     result: dict[str, Any] = {
         "task": task.name,
@@ -219,17 +226,24 @@ def _conclude(name: str, run: RunFolder, task: LanguageModelling, loop: Loop, fi
     run.write_json("result.json", result)
     _show(fitted.metrics, baselines)
     _say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
-    try:
-        curves.draw(
+    drawing: dict[str, Callable[[Path], None]] = {
+        "curves": lambda path: curves.draw(
             run.metrics.read(),
-            run.path / "curves.png",
+            path,
             objective=task.objective,
             baselines=baselines[f"valid/{task.objective}"],
             title=name,
             clip_norm=loop.optimizer.clip_norm,
         )
-    except OSError as error:
-        raise UserError(f"{run.path / 'curves.png'} cannot be written: {error.strerror}; all else is done") from error
+    }
+    for kind, picture in fitted.pictures.items():
+        drawing[kind] = functools.partial(_DRAWN[type(picture)], picture, title=f"{name}, test")
+    for kind, draw in drawing.items():
+        path = run.path / f"{kind}.png"
+        try:
+            draw(path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}; all else is done") from error
 
 
 def _show(metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> None:
@@ -239,7 +253,7 @@ def _show(metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, flo
         _say(f"{name.partition('/')[0]:<6} {format_measure(name, value):<24}{others}".rstrip())
 
 
-def _open(options: argparse.Namespace) -> tuple[Config, Checkpoints, int | None]:
+def _open(options: argparse.Namespace) -> tuple[Any, Checkpoints, int | None]:
     """The config and the checkpoints of a run folder, and which of these was asked for."""
     run = RunFolder(options.folder)
     _ = run.config_text  # says so if it is not the folder of a run
@@ -260,7 +274,7 @@ def _which(checkpoints: Checkpoints, asked: str) -> int | None:
     return int(asked)
 
 
-def _shapes(config: Config, task: TextModel) -> TrainState:
+def _shapes(config: Any, task: Trainable) -> TrainState:
     """The shapes of what a run with this config saves."""
     step = make_step(
         task, config.optimizer.build(config.run.steps), seed=config.run.seed, averaging=config.training.averaging
@@ -269,7 +283,7 @@ def _shapes(config: Config, task: TextModel) -> TrainState:
     return shapes
 
 
-def _check_same_run(run: RunFolder, text: str, task: LanguageModelling) -> None:
+def _check_same_run(run: RunFolder, text: str, task: Task) -> None:
     """Refuses to go on with a run whose config or data were others."""
     before, now = (dict(_flat(tomllib.loads(t))) for t in (run.config_text, text))
     changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
@@ -285,11 +299,11 @@ def _check_same_run(run: RunFolder, text: str, task: LanguageModelling) -> None:
         _check_same_data(checkpoints.read_extra(), task, str(run.path))
 
 
-def _check_same_data(extra: Mapping[str, Any], task: LanguageModelling, folder: str) -> None:
+def _check_same_data(extra: Mapping[str, Any], task: Task, folder: str) -> None:
     """Refuses data other than those a checkpoint was trained on."""
-    if extra["data_sha256"] != task.corpus.fingerprint:
+    if extra["data_sha256"] != task.extra()["data_sha256"]:
         raise UserError(
-            f"{folder}: the text of {task.corpus.name} is not the one this run was trained on (its sha256 differs); "
+            f"{folder}: {task.data_name} is not the one this run was trained on (its sha256 differs); "
             "give back the old file, or start a new run"
         )
 

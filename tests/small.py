@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +84,26 @@ length = 40
 """
 """With all that a resumed run has to remember: noise, averages, accumulated batches, a plateau that is reached."""
 
-CONFIGS = {"language_modelling": PLAIN}
+LABELS = """
+[task]
+name = "classification"
+[run]
+steps = 2
+[data]
+batch_size = 4
+eval_batch_size = 8
+buckets = 2
+[model]
+embedding_size = 8
+[model.cell]
+name = "rnn"
+hidden_size = 8
+[optimizer]
+name = "adam"
+"""
+"""The least that learns to tell classes apart."""
+
+CONFIGS = {"language_modelling": PLAIN, "classification": LABELS}
 """The least config of each task; its `data.path` is given on the command line."""
 
 
@@ -93,11 +113,23 @@ def text(lines: int = 120, seed: int = 0) -> str:
     return "".join(" ".join(draw.choice(_WORDS) for _ in range(8)) + ".\n" for _ in range(lines))
 
 
+def labelled(lines: int = 60, seed: int = 0) -> str:
+    """A .csv file of two to twelve words and one of three labels a line, which the first word decides."""
+    draw = random.Random(seed)
+    texts = (" ".join(draw.choice(_WORDS) for _ in range(draw.randint(2, 12))) for _ in range(lines))
+    return "text,label\n" + "".join(f"{text},{'abc'[_WORDS.index(text.split()[0]) % 3]}\n" for text in texts)
+
+
+DATA = {"language_modelling": ("text.txt", text), "classification": ("labelled.csv", labelled)}
+"""The name and the content of the file that `data.path` names, by task."""
+
+
 def write(folder: Path, config: str = PLAIN) -> list[str]:
-    """Puts a text and a config into a folder; returns the arguments of `train`: a run in `<folder>/runs/small`."""
-    (folder / "text.txt").write_text(text(), encoding="utf-8")
+    """Puts data and a config into a folder; returns the arguments of `train`: a run in `<folder>/runs/small`."""
+    name, content = DATA[tomllib.loads(config)["task"]["name"]]
+    (folder / name).write_text(content(), encoding="utf-8")
     (folder / "small.toml").write_text(config, encoding="utf-8")
-    return [str(folder / "small.toml"), f"data.path={folder / 'text.txt'}", f"run.dir={folder / 'runs'}"]
+    return [str(folder / "small.toml"), f"data.path={folder / name}", f"run.dir={folder / 'runs'}"]
 
 
 def config(folder: Path, *assignments: str, toml: str = PLAIN) -> Any:

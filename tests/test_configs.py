@@ -2,38 +2,52 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small import ROOT, SCHEMAS, result, rows
 
 from seqmodels.cli import main
 from seqmodels.config import dumps, load
-from seqmodels.data.sources import PTB, TINYSHAKESPEARE
+from seqmodels.data.sources import IMDB, PTB, SST, TINYSHAKESPEARE
 
 PATHS = sorted((ROOT / "configs").glob("*.toml"))
-SOURCES = {"ptb": PTB, "ptb_chars": PTB, "tinyshakespeare": TINYSHAKESPEARE}
+SOURCES = {
+    **{"ptb": PTB, "ptb_chars": PTB, "tinyshakespeare": TINYSHAKESPEARE},
+    **{"sst2": SST, "sst5": SST, "imdb": IMDB},
+}
 SMALL = [
     *("run.steps=2", "run.log_every=1", "run.validate_every=2", "run.checkpoint_every=2"),
-    *("data.batch_size=2", "data.window=8", "data.eval_batch_size=64", "data.eval_window=128"),
-    *("model.embedding_size=8", "model.cell.hidden_size=8", "sample.length=5"),
+    *("data.batch_size=2", "model.embedding_size=8", "model.cell.hidden_size=8"),
 ]
+SMALL_OF_TASK = {
+    "language_modelling": ["data.window=8", "data.eval_batch_size=64", "data.eval_window=128", "sample.length=5"],
+    "classification": ["data.eval_batch_size=256"],
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def data_of(path: Path) -> str:
-    return tomllib.loads(path.read_text(encoding="utf-8"))["data"]["name"]
+    return read(path)["data"]["name"]
 
 
 def trains(path: Path, folder: Path, *assignments: str) -> None:
-    schedule = tomllib.loads(path.read_text(encoding="utf-8"))["optimizer"].get("schedule", {})
-    shorter = ["optimizer.schedule.warmup_steps=1"] if "warmup_steps" in schedule else []
-    assert main(["train", str(path), f"run.dir={folder}", *SMALL, *shorter, *assignments]) == 0
+    small = [*SMALL, *SMALL_OF_TASK[read(path)["task"]["name"]]]
+    if "warmup_steps" in read(path)["optimizer"].get("schedule", {}):
+        small.append("optimizer.schedule.warmup_steps=1")
+    assert main(["train", str(path), f"run.dir={folder}", *small, *assignments]) == 0
     run = folder / path.stem
     assert [row["step"] for row in rows(run)] == [1, 2]
     assert result(run)["steps"] == 2
 
 
 def test_there_are_configs():
-    assert {"char_lm", "char_lm_long", "char_lm_shakespeare", "word_lm_ptb_small"} <= {path.stem for path in PATHS}
+    names = {path.stem for path in PATHS}
+    assert {"char_lm", "char_lm_long", "char_lm_shakespeare", "word_lm_ptb_small"} <= names
+    assert {"sentiment_grammar", "sentiment_sst2", "sentiment_sst5", "sentiment_imdb"} <= names
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -16,6 +16,7 @@ UNITS = {
     "bits_per_char": "bits per character",
     "bits_per_byte": "bits per byte",
     "loss_nats": "loss (nats)",
+    "error_percent": "errors (%)",
 }
 SMOOTHED_FROM = 60
 """Number of points from which on a running mean is drawn over the raw ones."""

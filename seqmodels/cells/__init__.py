@@ -1,6 +1,6 @@
 """Recurrent cells, and what changes them. `CELLS` maps the name that a config uses to the class."""
 
-from seqmodels.cells.base import Cell, Composite, GatedCell, LinearCell, product
+from seqmodels.cells.base import Cell, Composite, GatedCell, LinearCell
 from seqmodels.cells.gru import GRU, GRUParams, GRUState
 from seqmodels.cells.indrnn import IndRNN, IndRNNParams, IndRNNState
 from seqmodels.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams, LayerNormLSTMState
@@ -11,6 +11,7 @@ from seqmodels.cells.lstmp import LSTMP, LSTMPParams, LSTMPState
 from seqmodels.cells.mingru import MinGRU, MinGRUParams, MinGRUState
 from seqmodels.cells.minlstm import MinLSTM, MinLSTMParams, MinLSTMState
 from seqmodels.cells.mlstm import MLSTM, MLSTMParams, MLSTMState
+from seqmodels.cells.products import product
 from seqmodels.cells.residual import Residual
 from seqmodels.cells.rglru import RGLRU, RGLRUParams, RGLRUState
 from seqmodels.cells.rnn import RNN, RNNParams, RNNState

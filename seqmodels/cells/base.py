@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Protocol, final
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
 Array = jax.Array
 PyTree = Any
@@ -51,93 +50,6 @@ def state_dtype(dtype: jnp.dtype) -> jnp.dtype:
     """
     dtype = jnp.dtype(dtype)
     return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
-
-
-def product(x: Array, w: Array, b: Array | None = None) -> Array:
-    """The matrix product x w (+ b), accumulated and returned in at least float32.
-
-    Args:
-      x: [..., D], any floating type; it is brought to that of `w`, so that products can follow each other.
-      w: [D, F], of the compute type.
-      b: [F], of the type of `w`, or None.
-
-    Raises:
-      ValueError: if the last dimension of `x` is not D.
-
-    Returns:
-      [..., F]; float32 where `w` is narrower, else the type of `w`.
-
-    Example:
-      >>> product(jnp.ones((2, 3), jnp.bfloat16), jnp.ones((3, 4), jnp.bfloat16)).dtype
-      dtype('float32')
-    """
-    if x.shape[-1] != w.shape[0]:
-        raise ValueError(f"the inputs have {x.shape[-1]} features, the weights take {w.shape[0]}")
-    # As rows, because XLA on CPU takes twice as long for the gradient of w where x has more axes.
-    y = _matmul(x.reshape(-1, x.shape[-1]).astype(w.dtype), w).reshape(*x.shape[:-1], w.shape[-1])
-    return y if b is None else y + b.astype(y.dtype)
-
-
-def _matmul(x: Array, w: Array) -> Array:
-    """X [N, D] times w [D, F], in at least float32; `_wide` and `_narrow` differ in their derivatives alone."""
-    return _narrow(x, w) if x.dtype.itemsize < 4 else _wide(x, w)
-
-
-def _turned(x: Array) -> Array:
-    """The transpose, made beforehand: XLA on CPU does a product faster than when it has to turn an operand in it."""
-    turned: Array = jax.lax.optimization_barrier(x.T)  # type: ignore[no-untyped-call]  # jax does not annotate it
-    return turned
-
-
-@jax.custom_jvp
-def _wide(x: Array, w: Array) -> Array:
-    return jnp.matmul(x, w)
-
-
-def _wide_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Any]:
-    """The product rule, written so that what its terms are when transposed, ȳ wᵀ and xᵀ ȳ, is fast."""
-    (x, w), (x_dot, w_dot) = primals, tangents
-    terms = []
-    if not isinstance(x_dot, SymbolicZero):
-        terms.append(jax.lax.dot_general(x_dot, _turned(w), (((1,), (1,)), ((), ()))))
-    if not isinstance(w_dot, SymbolicZero):
-        terms.append(jax.lax.dot_general(_turned(x), w_dot, (((0,), (0,)), ((), ()))))
-    return _wide(x, w), sum(terms[1:], terms[0])
-
-
-_wide.defjvp(_wide_jvp, symbolic_zeros=True)
-
-
-@jax.custom_vjp
-def _narrow(x: Array, w: Array) -> Array:
-    """A product of narrow operands, whose gradients are such products too: reverse mode only.
-
-    The transpose that JAX makes of it would have a wide operand or a narrow result. For both, XLA on CPU widens the
-    operands first, which takes two to three times as long.
-    """
-    return jnp.matmul(x, w, preferred_element_type=jnp.float32)
-
-
-def _narrow_forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _narrow(x, w), (x, w)
-
-
-def _narrow_backward(kept: tuple[Array, Array], y_bar: Array) -> tuple[Array, Array]:
-    x, w = kept
-    y_bar = y_bar.astype(x.dtype)
-    return _narrow(y_bar, _turned(w)).astype(x.dtype), _narrow(_turned_by_halves(x), y_bar).astype(w.dtype)
-
-
-_narrow.defvjp(_narrow_forward, _narrow_backward)
-
-
-def _turned_by_halves(x: Array) -> Array:
-    """The transpose of x [N, D] by way of three axes, where N is even: XLA puts one of two axes into the product."""
-    if x.shape[0] % 2:
-        return _turned(x)
-    halves = jnp.moveaxis(x.reshape(2, -1, x.shape[1]), 2, 0).reshape(x.shape[1], -1)
-    turned: Array = jax.lax.optimization_barrier(halves)  # type: ignore[no-untyped-call]  # jax does not annotate it
-    return turned
 
 
 class Recurrence(abc.ABC):

@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
+from seqmodels.cells.products import product
 
 _ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 

@@ -7,8 +7,9 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, cast, check_size, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, cast, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
+from seqmodels.cells.products import product
 
 sigmoid = jax.nn.sigmoid
 

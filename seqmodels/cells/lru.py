@@ -7,7 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, LinearCell, check_size, product, state_dtype
+from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
+from seqmodels.cells.products import product
 
 
 class LRUParams(NamedTuple):

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
+from seqmodels.cells.products import product
 
 sigmoid = jax.nn.sigmoid
 

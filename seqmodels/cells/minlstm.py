@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.activations import positive
-from seqmodels.cells.base import Array, LinearCell, check_size, product, state_dtype
+from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
+from seqmodels.cells.products import product
 
 
 class MinLSTMParams(NamedTuple):

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
+from seqmodels.cells.products import product
 
 _LARGEST_EXPONENT = 80.0
 """float32 ends at e⁸⁸."""

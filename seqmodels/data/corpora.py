@@ -1,6 +1,5 @@
 """Text corpora for language models, each in three splits: training, validation and test."""
 
-import difflib
 import functools
 import hashlib
 from collections.abc import Callable, Iterable
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from seqmodels.data.sources import PTB, TINYSHAKESPEARE, DataError, fetch, read_bytes
+from seqmodels.data.text_files import read_text
 
 Unit: TypeAlias = Literal["char", "byte", "word"]
 
@@ -162,7 +162,7 @@ def from_file(path: Path, unit: Unit) -> Corpus:
     Raises:
       DataError: if the file is missing, empty, too short, binary or not UTF-8.
     """
-    text = _text(path, unit)
+    text = read_text(path, any_encoding=unit == "byte", remedy="save it as UTF-8 or use the unit byte")
     if len(text) < _LEAST_CHARACTERS:
         length = f"{len(text):,} characters long" if text else "empty"
         raise DataError(f"{path}: the file is {length}; a text must have at least {_LEAST_CHARACTERS:,} characters")
@@ -190,40 +190,6 @@ def _ptb_texts(folder: Path | None) -> Iterable[str]:
 
 def _underscored(line: str) -> str:
     return line.strip().replace(" ", "_") + "\n"
-
-
-def _text(path: Path, unit: Unit) -> str:
-    """Reads the user's file and makes sure that it is text."""
-    try:
-        exists = path.exists()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    if not exists:
-        raise DataError(f"{path}: there is no such file{_neighbour(path)}")
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; data.path must name one text file")
-    data = read_bytes(path)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path}: the file is in UTF-16; save it as UTF-8")
-    if (zero := data.find(b"\0")) >= 0:
-        raise DataError(f"{path}: a binary file (a zero at byte {zero:,}); data.path must name a text file")
-    mark = len(b"\xef\xbb\xbf") if data.startswith(b"\xef\xbb\xbf") else 0
-    if unit == "byte":
-        return data[mark:].decode("utf-8", "surrogateescape")
-    try:
-        text = data[mark:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 at byte {error.start + mark:,}; save it as UTF-8 or use the unit byte"
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _neighbour(path: Path) -> str:
-    """Guesses which file was meant."""
-    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.parent / close[0]}?" if close else ""
 
 
 def _cut(text: str, share: float) -> int:

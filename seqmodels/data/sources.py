@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -26,19 +25,21 @@ class SourceFile:
 
     Attributes:
       name: file name; the same name with `.gz` behind it is accepted too.
-      size: length in bytes, decompressed.
-      sha256: digest of the decompressed bytes, hex.
-      urls: mirrors, in the order in which they are tried.
+      size: length in bytes, decompressed from that one.
+      sha256: digest of those bytes, hex.
+      urls: mirrors, in the order in which they are tried; none where it can only be had by hand.
+      page: where a person finds it, if there are no mirrors.
     """
 
     name: str
     size: int
     sha256: str
     urls: tuple[str, ...]
+    page: str = ""
 
     def describe(self) -> str:
         """One line that lets the user find the file by hand."""
-        return f"{self.name}: {self.size:,} bytes, sha256 {self.sha256}, from {' or '.join(self.urls)}"
+        return f"{self.name}: {self.size:,} bytes, sha256 {self.sha256}, from {' or '.join(self.urls) or self.page}"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,66 @@ TINYSHAKESPEARE = Source(
     about="Scenes from Shakespeare's plays in one file (Karpathy, 2015): 65 characters.",
 )
 
+_SST_PAGE = "the zip at https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip"
+
+SST = Source(
+    name="sst_trees",
+    files=(
+        SourceFile(
+            name="train.txt",
+            size=2_160_058,
+            sha256="e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7",
+            urls=(),
+            page=_SST_PAGE,
+        ),
+        SourceFile(
+            name="dev.txt",
+            size=280_825,
+            sha256="0e9336aed6e4730e19f58d00a77b3f0297efdb755f7b5e598c98a05e3f97ea40",
+            urls=(),
+            page=_SST_PAGE,
+        ),
+        SourceFile(
+            name="test.txt",
+            size=559_614,
+            sha256="6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
+            urls=(),
+            page=_SST_PAGE,
+        ),
+    ),
+    licence="none stated; for research",
+    about="Stanford Sentiment Treebank (Socher et al., 2013): 11,855 parsed sentences, every span labelled 0 to 4.",
+)
+
+IMDB = Source(
+    name="imdb",
+    files=(
+        SourceFile(
+            name="aclImdb_v1.tar.gz",
+            size=84_125_825,
+            sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+            urls=("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+        ),
+    ),
+    licence="for research; cite Maas et al. (2011)",
+    about="Large Movie Review Dataset (Maas et al., 2011): 50,000 reviews, half of them good, half of them bad.",
+)
+
+IMDB_LABELLED = Source(
+    name="imdb",
+    files=(
+        SourceFile(
+            name="aclImdb_labelled.tar.xz",
+            size=19_612_836,
+            sha256="cc0b87cf1a576595c1a5302341d7fbe091317be6722dfca27c472acbf9148e99",
+            urls=(),
+            page="the labelled reviews of aclImdb_v1.tar.gz, packed again",
+        ),
+    ),
+    licence=IMDB.licence,
+    about="The labelled reviews of the Large Movie Review Dataset alone.",
+)
+
 
 def cache_folder() -> Path:
     """The folder that downloads go to: the environment's `SEQMODELS_DATA`, else `~/.cache/seqmodels`."""
@@ -136,7 +197,7 @@ def read_bytes(path: Path) -> bytes:
       DataError: if it cannot be read or is not what its name says.
     """
     try:
-        with _opened(path) as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
@@ -184,7 +245,7 @@ def _fault(path: Path, file: SourceFile) -> str | None:
     """What is wrong with a copy of a file, None if nothing."""
     digest, size = hashlib.sha256(), 0
     try:
-        for chunk in _chunks(path):
+        for chunk in _chunks(path, packed=path.name != file.name):
             digest.update(chunk)
             size += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
@@ -197,14 +258,10 @@ def _fault(path: Path, file: SourceFile) -> str | None:
     )
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with _opened(path) as file:
+def _chunks(path: Path, *, packed: bool) -> Iterator[bytes]:
+    with gzip.open(path) if packed else path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
-
-
-def _opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _downloaded(source: Source, file: SourceFile, cache: Path) -> Path:

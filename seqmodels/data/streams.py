@@ -4,7 +4,7 @@ Williams & Peng (1990), An Efficient Gradient-Based Algorithm for On-Line Traini
 """
 
 from collections.abc import Generator, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from seqmodels.data.sources import DataError
 
 _BUFFERED_BATCHES = 4
+
+B_co = TypeVar("B_co", covariant=True)
 
 
 class Batch(NamedTuple):
@@ -42,6 +44,16 @@ class EvaluationBatch(NamedTuple):
     targets: npt.NDArray[np.int32]
     mask: npt.NDArray[np.bool_]
     fresh: np.bool_
+
+
+class Steps(Protocol[B_co]):
+    """What is read without end: `at` gives the batch of a training step, a pure function of step and seed."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def at(self, step: int, seed: int) -> B_co:
+        """The batch of a step."""
 
 
 class TokenStream:
@@ -164,7 +176,7 @@ class EvaluationStream:
         return (self[index] for index in range(len(self)))
 
 
-def batches(stream: TokenStream, *, seed: int, start: int = 0) -> Generator[Batch, None, None]:
+def batches(stream: Steps[B_co], *, seed: int, start: int = 0) -> Generator[B_co, None, None]:
     """Reads a stream without end, epoch after epoch, preparing the next batches in a thread.
 
     The batch of a step depends on the seed and the step alone, wherever the reading started. Closing or dropping the
@@ -172,7 +184,7 @@ def batches(stream: TokenStream, *, seed: int, start: int = 0) -> Generator[Batc
 
     Args:
       stream: what to read.
-      seed: see `TokenStream.at`.
+      seed: see `Steps.at`.
       start: the step to begin with.
 
     Yields:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, cast, product
+from seqmodels.cells.base import Array, cast
+from seqmodels.cells.products import product
 
 
 class LinearParams(NamedTuple):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,6 @@ from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Devices, Run, Training
 from seqmodels.training.task import Sums
 
-NAME = "language_modelling"
 _CUT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -140,7 +139,7 @@ class TextModel:
       vocabulary: the symbols that the model was trained on.
     """
 
-    measures = ("loss_nats",)
+    measures: ClassVar[Mapping[str, tuple[int, ...]]] = {"loss_nats": ()}
     weight_unit = "tokens"
 
     def __init__(self, config: Config, vocabulary: Vocabulary) -> None:
@@ -149,10 +148,10 @@ class TextModel:
         self.model = config.model.build(len(vocabulary), config.training.compute_dtype)
         self.objective = {"char": "bits_per_char", "byte": "bits_per_byte", "word": "perplexity"}[vocabulary.unit]
 
-    @classmethod
-    def restore(cls, config: Config, extra: Mapping[str, Any]) -> Self:
+    @staticmethod
+    def restore(config: Config, extra: Mapping[str, Any]) -> "TextModel":
         """From what `extra` put into a checkpoint."""
-        return cls(config, Vocabulary.from_json(extra["vocabulary"]))
+        return TextModel(config, Vocabulary.from_json(extra["vocabulary"]))
 
     def write(
         self, params: PyTree, prompt: str, key: Array, *, length: int, sampling: Sampling, rows: int = 1
@@ -242,12 +241,13 @@ class LanguageModelling(TextModel):
       DataError: if the text cannot be had or used.
     """
 
-    name = NAME
-    schema = Config
+    name: ClassVar[str] = "language_modelling"
+    schema: ClassVar[type[Any]] = Config
 
     def __init__(self, config: Config) -> None:
         data = config.data
         self.corpus = load_corpus(data)
+        self.data_name = f"the text of {self.corpus.name}"
         super().__init__(config, _vocabulary(self.corpus, data.vocabulary))
         self._ids = {split: self.vocabulary.encode(getattr(self.corpus, split)) for split in ("train", "valid", "test")}
         self.stream = TokenStream(self._ids["train"], data.batch_size, data.window, shift=data.shift)
@@ -275,6 +275,11 @@ class LanguageModelling(TextModel):
         key = make_seeds(self.config.run.seed).sample
         pieces = self.write(params, table.prompt, key, length=table.length, sampling=table.sampling)
         return self.shown(table.prompt) + "".join(piece for (piece,) in pieces)
+
+    def pictures(self, sums: Mapping[str, Any]) -> Mapping[str, Any]:
+        """None."""
+        del sums
+        return {}
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """Unigram entropy, and what compressors need that have seen the training text."""

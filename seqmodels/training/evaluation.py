@@ -1,9 +1,11 @@
 """Measures over a whole split."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from seqmodels.cells.base import PyTree
 from seqmodels.training.task import Sums, Task
@@ -24,12 +26,26 @@ def evaluate(task: Task, params: PyTree, split: str) -> dict[str, float]:
       params: the parameters.
       split: "valid" or "test".
     """
+    return task.metrics(means(measure(task, params, split)))
+
+
+def measure(task: Task, params: PyTree, split: str) -> dict[str, Any]:
+    """The sums over a split, (total, weight) by name in float64; the arguments are those of `evaluate`."""
     carry, batches = task.evaluation(params, split)
-    totals = dict.fromkeys(task.measures, 0.0)
-    weights = dict.fromkeys(task.measures, 0.0)
+    sums = {name: (np.zeros(shape), np.zeros(())) for name, shape in task.measures.items()}
     for batch in batches:
-        carry, sums = _measure(task, params, carry, batch)
-        for name, (total, weight) in jax.device_get(sums).items():
-            totals[name] += float(total)
-            weights[name] += float(weight)
-    return task.metrics({name: totals[name] / weights[name] for name in task.measures})
+        carry, added = _measure(task, params, carry, batch)
+        for name, (total, weight) in jax.device_get(added).items():
+            sums[name] = (sums[name][0] + total, sums[name][1] + weight)
+    return sums
+
+
+def means(sums: Mapping[str, Any]) -> dict[str, Any]:
+    """The measures: total / weight, floats where totals are numbers; 0 where nothing was weighed.
+
+    Example:
+      >>> means({"loss_nats": (np.float64(3.0), 2.0), "confusion": (np.eye(2), 4.0)})["loss_nats"]
+      1.5
+    """
+    found = {name: np.asarray(total, np.float64) / (float(weight) or 1.0) for name, (total, weight) in sums.items()}
+    return {name: float(mean) if mean.ndim == 0 else mean for name, mean in found.items()}

@@ -16,7 +16,7 @@ from seqmodels.cells.base import Array, PyTree
 from seqmodels.errors import UserError
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints
 from seqmodels.training.devices import Placement
-from seqmodels.training.evaluation import evaluate
+from seqmodels.training.evaluation import evaluate, means, measure
 from seqmodels.training.interrupts import Interrupts
 from seqmodels.training.optimizers import Optimizer, learning_rate
 from seqmodels.training.progress import Progress, TensorBoard
@@ -56,11 +56,13 @@ class Fitted(NamedTuple):
       steps: optimizer steps done.
       best_step: the step of the best checkpoint.
       metrics: what that one reaches, as "valid/..." and "test/...".
+      pictures: what the task has to show of its test, by name.
     """
 
     steps: int
     best_step: int
     metrics: dict[str, float]
+    pictures: Mapping[str, Any]
 
 
 @dataclasses.dataclass
@@ -247,10 +249,10 @@ class Loop:
         sums = self._finite_sums(state, done)
         steps = sums["grad_norm"][1]
         since, seconds = done - self._clock[0], time.perf_counter() - self._clock[1]
-        weight = sums[self.task.measures[0]][1]
-        means = {name: total / max(count, 1.0) for name, (total, count) in sums.items()}
-        row = {f"train/{name}": value for name, value in self.task.metrics(means).items()}
-        row["grad_norm"] = means["grad_norm"]
+        weight = sums[next(iter(self.task.measures))][1]
+        found = means(sums)
+        row = {f"train/{name}": value for name, value in self.task.metrics(found).items()}
+        row["grad_norm"] = found["grad_norm"]
         row["learning_rate"] = float(self.rate(done - 1)) * float(state.scale)
         if since > 0:
             row[f"train/{self.task.weight_unit}_per_s"] = weight / steps * since / seconds
@@ -262,11 +264,11 @@ class Loop:
         """Starts to measure speed anew, so that compilation, validation and checkpoints do not count."""
         self._clock = (done, time.perf_counter())
 
-    def _finite_sums(self, state: TrainState, done: int) -> dict[str, tuple[float, float]]:
+    def _finite_sums(self, state: TrainState, done: int) -> dict[str, tuple[Any, float]]:
         """The sums on the host; refuses what is no longer a number."""
-        sums = {name: (float(total), float(weight)) for name, (total, weight) in jax.device_get(state.sums).items()}
+        sums = {name: (total, float(weight)) for name, (total, weight) in jax.device_get(state.sums).items()}
         for name, (total, _) in sums.items():
-            if not math.isfinite(total):
+            if not np.isfinite(total).all():
                 raise UserError(f"{name} is no longer finite at step {done:,}; {_REMEDY}")
         return sums
 
@@ -310,10 +312,9 @@ class Loop:
             except CheckpointError as error:
                 self.progress.note(f"{error}; measuring the last state in its place")
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
-        metrics: dict[str, float] = {}
-        for split in ("valid", "test"):
-            metrics |= {f"{split}/{name}": x for name, x in evaluate(self.task, state.result, split).items()}
-        return Fitted(steps, int(state.step), metrics)
+        sums = {split: measure(self.task, state.result, split) for split in ("valid", "test")}
+        metrics = {f"{split}/{name}": x for split in sums for name, x in self.task.metrics(means(sums[split])).items()}
+        return Fitted(steps, int(state.step), metrics, self.task.pictures(sums["test"]))
 
 
 @jax.jit

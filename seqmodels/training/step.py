@@ -121,7 +121,8 @@ def make_step(
 
 def zero_sums(task: Trainable) -> dict[str, tuple[Array, Array]]:
     """Sums over nothing, of a task's measures and the gradient's norm."""
-    return {name: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)) for name in (*task.measures, "grad_norm")}
+    shapes = {**task.measures, "grad_norm": ()}
+    return {name: (jnp.zeros(shape, jnp.float32), jnp.zeros((), jnp.float32)) for name, shape in shapes.items()}
 
 
 def add_sums(a: Sums, b: Sums) -> dict[str, tuple[Array, Array]]:

@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 from seqmodels.data import download as download_module
-from seqmodels.data.sources import PTB, TINYSHAKESPEARE, DataError, Source, SourceFile, cache_folder, fetch, read_bytes
+from seqmodels.data.sources import (
+    IMDB,
+    IMDB_LABELLED,
+    PTB,
+    SST,
+    TINYSHAKESPEARE,
+    DataError,
+    Source,
+    SourceFile,
+    cache_folder,
+    fetch,
+    read_bytes,
+)
 
 CONTENT = bytes(range(256)) * 600
 
@@ -258,12 +270,30 @@ def test_a_folder_that_is_none_is_named(tmp_path, name, kind):
 
 
 def test_sources_are_complete():
-    files = [file for source in (PTB, TINYSHAKESPEARE) for file in source.files]
-    assert len({file.sha256 for file in files}) == len(files) == 4
+    files = [file for source in (PTB, TINYSHAKESPEARE, SST, IMDB, IMDB_LABELLED) for file in source.files]
+    assert len({file.sha256 for file in files}) == len(files) == 9
     for file in files:
         assert len(bytes.fromhex(file.sha256)) == 32
         assert all(url.startswith("https://") and url.endswith(file.name) for url in file.urls)
-        assert file.urls
+        assert bool(file.urls) != bool(file.page)
+
+
+def test_a_file_without_mirrors_says_where_a_person_finds_it(cache):
+    file = SourceFile("text.txt", 3, hashlib.sha256(b"abc").hexdigest(), (), page="the library")
+    with pytest.raises(DataError) as caught:
+        fetch(Source("toy", (file,), "none", "a toy"))
+    assert "from the library" in str(caught.value)
+    assert "data.dir=" in str(caught.value)
+    (cache / "toy").mkdir(exist_ok=True)
+    (cache / "toy" / "text.txt").write_bytes(b"abc")
+    assert fetch(Source("toy", (file,), "none", "a toy")) == {"text.txt": cache / "toy" / "text.txt"}
+
+
+def test_a_packed_file_that_is_canonical_itself_is_not_unpacked(tmp_path):
+    content = gzip.compress(CONTENT)
+    file = SourceFile("text.tar.gz", len(content), hashlib.sha256(content).hexdigest(), ())
+    (tmp_path / "text.tar.gz").write_bytes(content)
+    assert fetch(Source("toy", (file,), "none", "a toy"), tmp_path) == {"text.tar.gz": tmp_path / "text.tar.gz"}
 
 
 def test_a_folder_that_may_not_be_read_is_told_as_such(tmp_path, monkeypatch):

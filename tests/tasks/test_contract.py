@@ -1,20 +1,23 @@
 """What the training loop asks of every task in `TASKS`: a new one is tested by being there."""
 
 import itertools
+import json
 
 import jax
 import numpy as np
 import optax
 import pytest
 from oracles import assert_equal
-from small import CONFIGS, task
+from small import CONFIGS, DATA, task
 
+from seqmodels import commands
 from seqmodels.tasks import TASKS
-from seqmodels.training.evaluation import evaluate
-from seqmodels.training.step import make_step
-from seqmodels.training.tables import Averaging
+from seqmodels.training.evaluation import evaluate, means, measure
+from seqmodels.training.run_folder import RunFolder
+from seqmodels.training.step import add_sums, make_step, zero_sums
+from seqmodels.training.tables import Averaging, Devices, Run, Training
 
-UNITS = ("_nats", "_per_char", "_per_byte", "_percent", "perplexity", "accuracy", "_seconds")
+UNITS = ("_nats", "_per_char", "_per_byte", "_percent", "perplexity", "accuracy", "macro_f1", "confusion", "_seconds")
 
 
 def test_every_task_has_a_small_config():
@@ -35,6 +38,14 @@ def test_the_name_is_that_in_the_table(made):
     assert made.config.task.name == made.name
 
 
+def test_the_config_has_what_all_have_in_common(made):
+    config = made.config
+    assert isinstance(config, made.schema)
+    assert (type(config.run), type(config.training), type(config.devices)) == (Run, Training, Devices)
+    rows = {leaf.shape[0] for leaf in jax.tree.leaves(first(made, 1)) if leaf.ndim}
+    assert rows == {config.data.batch_size}
+
+
 def test_batches_are_a_function_of_seed_and_step(made, tmp_path):
     number = 7
     expected = first(made, number)
@@ -51,9 +62,20 @@ def test_the_place_after_many_steps_is_exact(made):
     assert_equal(first(made, 2, start)[1:], first(made, 1, start + 1))
 
 
-def test_batches_have_one_shape(made):
-    shapes = {str(jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)) for batch in first(made, 20)}
-    assert len(shapes) == 1
+def shapes(batches):
+    return {str(jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)) for batch in batches}
+
+
+def test_batches_have_few_shapes(made):
+    assert 1 <= len(shapes(first(made, 200))) <= 8
+
+
+def test_batches_of_one_step_have_one_shape(made, tmp_path):
+    several = task(tmp_path, "training.accumulate=3", toml=CONFIGS[made.name])
+    batches = first(several, 60)
+    for start in range(0, 60, 3):
+        assert len(shapes(batches[start : start + 3])) == 1
+    assert_equal(first(several, 6, 30), batches[30:36])
 
 
 def test_the_seed_decides_parameters(made):
@@ -69,7 +91,10 @@ def test_loss_and_gradient_are_finite_and_the_carry_keeps_its_kind(made):
         params, carry, first(made, 1)[0], jax.random.key(0)
     )
     assert loss.shape == ()
-    assert set(sums) == set(made.measures)
+    assert {name: total.shape for name, (total, _) in sums.items()} == dict(made.measures)
+    assert all(weight.shape == () for _, weight in sums.values())
+    nothing = {name: zero for name, zero in zero_sums(made).items() if name != "grad_norm"}
+    assert_equal(add_sums(nothing, sums), dict(sums))
     for leaf in jax.tree.leaves((loss, gradient, sums)):
         assert np.all(np.isfinite(leaf))
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient)), "a parameter that nothing depends on"
@@ -110,6 +135,50 @@ def test_baselines_are_of_metrics_that_there_are(made):
         assert numbers
         assert all(np.isfinite(value) for value in numbers.values())
     assert f"valid/{made.objective}" in made.baselines()
+
+
+def test_every_example_of_a_split_is_measured_once_whatever_the_batch(made, tmp_path):
+    params = made.init(jax.random.key(0))
+    for split in ("valid", "test"):
+        weights = set()
+        for rows in (1, 3, 1000):
+            other = task(tmp_path, f"data.eval_batch_size={rows}", toml=CONFIGS[made.name])
+            weights.add(tuple(float(weight) for _, weight in measure(other, params, split).values()))
+        assert len(weights) == 1
+
+
+def test_a_model_comes_back_without_data_from_what_a_checkpoint_keeps(made):
+    extra = json.loads(json.dumps(made.extra()))
+    assert len(bytes.fromhex(extra["data_sha256"])) == 32
+    restored = type(made).restore(made.config, extra)
+    assert not hasattr(restored, "batches")
+    assert dict(restored.measures) == dict(made.measures)
+    assert_equal(restored.init(jax.random.key(1)), made.init(jax.random.key(1)))
+
+
+def test_other_data_have_another_sha256(made, tmp_path, monkeypatch):
+    name, content = DATA[made.name]
+    monkeypatch.setitem(DATA, made.name, (name, lambda: content(seed=1)))
+    other = task(tmp_path, toml=CONFIGS[made.name])
+    assert other.data_name == made.data_name
+    assert name in made.data_name
+    assert other.extra()["data_sha256"] != made.extra()["data_sha256"]
+
+
+def test_pictures_can_be_drawn_and_go_with_the_run_that_is_overwritten(made, tmp_path):
+    pictures = made.pictures(measure(made, made.init(jax.random.key(0)), "test"))
+    with RunFolder.create(tmp_path, "", resume=False, overwrite=False):
+        for name, picture in pictures.items():
+            commands._DRAWN[type(picture)](picture, tmp_path / f"{name}.png", title="a run")
+            assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    with RunFolder.create(tmp_path, "", resume=False, overwrite=True):
+        assert not list(tmp_path.glob("*.png"))
+
+
+def test_metrics_of_nothing_are_numbers(made):
+    """As in the first row of a run that goes on right after a row was written."""
+    found = made.metrics(means(zero_sums(made)))
+    assert all(np.isfinite(value) for value in found.values())
 
 
 def test_what_it_says_of_itself_is_lines(made):

@@ -18,6 +18,7 @@ from seqmodels.models import Sampling
 from seqmodels.tasks import TASKS
 from seqmodels.tasks.compression import compressed_bits, unigram_nats
 from seqmodels.tasks.language_modelling import TextModel, load_corpus
+from seqmodels.tasks.writer import Writer
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,11 @@ def test_the_loss_is_the_mean_of_the_predictions(made, params):
     assert float(loss) == pytest.approx(nats.mean(), rel=1e-5)
     assert float(sums["loss_nats"][0]) == pytest.approx(nats.sum(), rel=1e-5)
     assert float(sums["loss_nats"][1]) == nats.size
+
+
+def test_batches_have_one_shape(made):
+    shapes = {tuple(leaf.shape for leaf in batch) for batch in batches(made, 20)}
+    assert shapes == {((4, 8), (4, 8), ())}
 
 
 def test_the_loss_may_be_summed_over_time(folder, made, params):
@@ -229,6 +235,7 @@ def test_a_prompt_of_blanks_for_a_model_of_words(prompt, folder):
 
 def test_a_text_model_comes_back_from_what_a_checkpoint_keeps(folder, made, params):
     restored = TextModel.restore(made.config, made.extra())
+    assert isinstance(restored, Writer)
     assert restored.model == made.model
     assert written(restored, params, "the") == written(made, params, "the")
     assert made.extra()["data_sha256"] == made.corpus.fingerprint

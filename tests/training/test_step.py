@@ -1,6 +1,6 @@
 """One optimizer step against optax by hand; accumulation; averages; what decides the noise."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ class Params(NamedTuple):
 class Carried:
     """A linear recurrence fitted to numbers: y_t = w ⊙ y_{t-1} + x_t + b, with noise on the parameters if asked."""
 
-    measures = ("loss_nats", "count")
+    measures: ClassVar = {"loss_nats": (), "count": ()}
 
     def init(self, key):
         return Params(jax.random.normal(key, (WIDTH,)) * 0.3, jnp.zeros(WIDTH))

@@ -1,0 +1,288 @@
+"""Text classification: the class of a whole text, such as the sentiment of a sentence."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from pydantic import Field
+
+from seqmodels.cells.base import Array, PyTree
+from seqmodels.config import config
+from seqmodels.data.buckets import BucketStream, EvaluationBuckets, LabelledBatch, Numbered, bucket_widths
+from seqmodels.data.labelled_files import Columns, from_path
+from seqmodels.data.labelled_sets import LABELLED_SETS, labelled_set
+from seqmodels.data.labelled_text import LabelledText
+from seqmodels.data.sources import DataError
+from seqmodels.data.streams import batches
+from seqmodels.data.vocabulary import Vocabulary
+from seqmodels.data.words import split_words
+from seqmodels.engines import ENGINES
+from seqmodels.layers import POOLINGS, Bidirectional
+from seqmodels.models import Classifier
+from seqmodels.models.tables import CellTable, Rate
+from seqmodels.tasks.bag_of_words import Bags, fit
+from seqmodels.tasks.confusion import Confusion
+from seqmodels.training.optimizers import OptimizerConfig
+from seqmodels.training.tables import Devices, Run, Training
+from seqmodels.training.task import Sums
+
+_SPLITS = ("train", "valid", "test")
+
+
+@config
+class TaskTable:
+    """The table `[task]`."""
+
+    name: Literal["classification"]
+
+
+@config
+class DataTable:
+    """The table `[data]`."""
+
+    name: Annotated[Literal[tuple(LABELLED_SETS)], Field(description="a known data set")] = "sentiment_grammar"  # type: ignore[valid-type]  # mypy wants the names spelled out
+    path: Annotated[
+        str | None,
+        Field(description="your own .csv, .tsv or .jsonl file, or a folder with a folder a class; wins over data.name"),
+    ] = None
+    dir: Annotated[str | None, Field(description="folder with the data set's files; default: download to a cache")] = (
+        None
+    )
+    text_column: Annotated[str, Field(min_length=1, description="of data.path: the column of the texts")] = "text"
+    label_column: Annotated[str, Field(min_length=1, description="of data.path: the column of the labels")] = "label"
+    split_seed: Annotated[int, Field(ge=0, description="decides what is held out of data.path without splits")] = 0
+    phrases: Annotated[bool, Field(description="trains on the labelled parts of sentences too (sst2, sst5)")] = False
+    unit: Annotated[Literal["char", "byte", "word"], Field(description="what a text is read as")] = "word"
+    vocabulary: Annotated[int | None, Field(ge=3, description="at most so many symbols; default: all")] = None
+    least_count: Annotated[int, Field(ge=1, description="words met less often in training are one unknown word")] = 2
+    max_length: Annotated[int | None, Field(ge=1, description="symbols of a text; the rest is cut off")] = None
+    cut: Annotated[Literal["end", "start"], Field(description="where a text that is too long is cut off")] = "end"
+    buckets: Annotated[int, Field(ge=1, le=32, description="different widths of batches; each is compiled once")] = 4
+    batch_size: Annotated[int, Field(ge=1, description="texts read side by side")] = 32
+    eval_batch_size: Annotated[int, Field(ge=1, description="texts read side by side in validation and test")] = 64
+
+    def __post_init__(self) -> None:
+        """Makes paths whole, so that the config in the run folder means the same from anywhere."""
+        for key in ("path", "dir"):
+            value = getattr(self, key)
+            if value is not None:
+                object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
+
+
+@config
+class ModelTable:
+    """The table `[model]`."""
+
+    cell: CellTable
+    directions: Annotated[Literal[1, 2], Field(description="2: one cell reads forwards, another one backwards")] = 1
+    pooling: Annotated[Literal[tuple(POOLINGS)], Field(description="how the outputs become one vector")] = "last"  # type: ignore[valid-type]  # mypy wants the names spelled out
+    embedding_size: Annotated[int, Field(ge=1)] = 64
+    embedding_dropout: Annotated[Rate, Field(description="rate of dropping whole symbols")] = 0.0
+    input_dropout: Annotated[Rate, Field(description="rate of dropping features of the embedded inputs")] = 0.0
+    output_dropout: Annotated[Rate, Field(description="rate of dropping features of the pooled outputs")] = 0.0
+    variational: Annotated[bool, Field(description="one mask for all steps in input dropout")] = False
+    method: Annotated[Literal[("auto", *ENGINES)], Field(description="the engine that runs the cell")] = "auto"  # type: ignore[valid-type]  # mypy wants the names spelled out
+
+    def __post_init__(self) -> None:
+        """Checks the combination by building the model once."""
+        self.build(2, 2, "float32")
+
+    def build(self, vocabulary_size: int, classes: int, compute_dtype: str) -> Classifier:
+        """The model for a vocabulary and a number of classes."""
+        cell = self.cell.build()
+        return Classifier(
+            vocabulary_size=vocabulary_size,
+            embedding_size=self.embedding_size,
+            cell=Bidirectional(cell, cell) if self.directions == 2 else cell,
+            classes=classes,
+            pooling=self.pooling,
+            embedding_dropout=self.embedding_dropout,
+            input_dropout=self.input_dropout,
+            output_dropout=self.output_dropout,
+            variational=self.variational,
+            method=self.method,
+            compute_dtype=compute_dtype,
+        )
+
+
+@config
+class Config:
+    """A whole config of this task."""
+
+    task: TaskTable
+    run: Run = Run()
+    data: DataTable = DataTable()
+    model: ModelTable
+    optimizer: OptimizerConfig
+    training: Training = Training()
+    devices: Devices = Devices()
+
+
+class TextClassifier:
+    """A classifier with its vocabulary and classes: all of the task that needs no data.
+
+    Args:
+      config: the run's.
+      vocabulary: the symbols that the model was trained on.
+      classes: the names of the classes, in the model's order.
+    """
+
+    weight_unit = "examples"
+    objective = "error_percent"
+
+    def __init__(self, config: Config, vocabulary: Vocabulary, classes: tuple[str, ...]) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+        self.classes = classes
+        self.model = config.model.build(len(vocabulary), len(classes), config.training.compute_dtype)
+
+    @staticmethod
+    def restore(config: Config, extra: Mapping[str, Any]) -> "TextClassifier":
+        """From what `extra` put into a checkpoint."""
+        return TextClassifier(config, Vocabulary.from_json(extra["vocabulary"]), tuple(extra["classes"]))
+
+    @property
+    def measures(self) -> dict[str, tuple[int, ...]]:
+        """The loss, and counts of true classes, in rows, by found classes, in columns."""
+        return {"loss_nats": (), "confusion": (len(self.classes), len(self.classes))}
+
+    def encode(self, text: str) -> np.ndarray:
+        """The symbols of a text, int32 [length], none of an empty one."""
+        data = self.config.data
+        ids = self.vocabulary.encode(_normal(text, data.unit))
+        if data.max_length is None:
+            return ids
+        return ids[: data.max_length] if data.cut == "end" else ids[-data.max_length :]
+
+    def init(self, key: Array) -> PyTree:
+        """The model's parameters."""
+        return self.model.init(key)
+
+    def initial_carry(self, params: PyTree) -> None:
+        """None: no text goes on from another one."""
+
+    def loss(
+        self, params: PyTree, carry: None, batch: LabelledBatch, key: Array | None
+    ) -> tuple[Array, tuple[None, Sums]]:
+        """Cross-entropy of the classes, in nats."""
+        lengths, labels = jnp.asarray(batch.lengths), jnp.asarray(batch.labels)
+        _, logits = self.model.apply(params, jnp.asarray(batch.tokens), lengths=lengths, key=key)
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        counted = jnp.asarray(batch.mask).astype(jnp.float32)
+        total, weight = (nats * counted).sum(), counted.sum()
+        confusion = jnp.zeros(self.measures["confusion"]).at[labels, jnp.argmax(logits, axis=-1)].add(counted)
+        return total / weight, (carry, {"loss_nats": (total, weight), "confusion": (confusion, weight)})
+
+    def metrics(self, means: Mapping[str, Any]) -> dict[str, float]:
+        """The loss, accuracy, macro-F1, and the share of errors."""
+        return {"loss_nats": means["loss_nats"], **Confusion(means["confusion"], self.classes).metrics()}
+
+    def pictures(self, sums: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The confusion matrix."""
+        return {"confusion": Confusion(np.asarray(sums["confusion"][0]), self.classes)}
+
+
+class Classification(TextClassifier):
+    """The task: labelled texts, a recurrent classifier, its loss.
+
+    Validation chooses by the share of errors: a classifier that grows too sure of itself may go on to gain there while
+    its loss rises.
+
+    Args:
+      config: a valid one.
+
+    Raises:
+      DataError: if the data cannot be had or used.
+    """
+
+    name: ClassVar[str] = "classification"
+    schema: ClassVar[type[Any]] = Config
+
+    def __init__(self, config: Config) -> None:
+        data = config.data
+        self.data = load_data(data)
+        self.data_name = f"the text of {self.data.name}"
+        super().__init__(config, _vocabulary(self.data, data), self.data.classes)
+        self._splits = {split: self._numbered(split) for split in _SPLITS}
+        lengths = np.concatenate([examples.lengths for examples in self._splits.values()])
+        self.widths = bucket_widths(lengths, data.buckets)
+        self.stream = BucketStream(
+            self._splits["train"], self.widths, data.batch_size, group=config.training.accumulate
+        )
+
+    def _numbered(self, split: str) -> Numbered:
+        return Numbered([self.encode(example.text) for example in self.data.split(split)], self.data.numbers(split))
+
+    def batches(self, start: int) -> Iterator[LabelledBatch]:
+        """Training texts of similar lengths from step `start` on."""
+        return batches(self.stream, seed=self.config.run.seed, start=start)
+
+    def evaluation(self, params: PyTree, split: str) -> tuple[None, Iterable[LabelledBatch]]:
+        """Every text of a split once."""
+        del params
+        return None, EvaluationBuckets(self._splits[split], self.widths, self.config.data.eval_batch_size)
+
+    def sample(self, params: PyTree) -> None:
+        """None: it writes no text."""
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """The most frequent class, and a logistic regression on the words without their order."""
+        train = self._splits["train"]
+        majority = np.bincount(train.labels).argmax().astype(np.int32)
+        bags = fit(Bags.of(train.texts), train.labels, vocabulary_size=len(self.vocabulary), classes=len(self.classes))
+        found: dict[str, dict[str, float]] = {}
+        for split in ("valid", "test"):
+            texts, labels = self._splits[split]
+            methods = {"majority": np.full(len(labels), majority), "bag of words": bags.classes(Bags.of(texts))}
+            for method, classes in methods.items():
+                for metric, value in Confusion.of(labels, classes, self.classes).metrics().items():
+                    found.setdefault(f"{split}/{metric}", {})[method] = value
+        return found
+
+    def extra(self) -> dict[str, Any]:
+        """The vocabulary, the classes and the fingerprint of the data."""
+        return {
+            "vocabulary": self.vocabulary.to_json(),
+            "classes": list(self.classes),
+            "data_sha256": self.data.fingerprint,
+        }
+
+    def describe(self) -> list[str]:
+        """What is trained on what, a line each."""
+        sizes = ", ".join(f"{len(self._splits[split].texts):,} {split}" for split in _SPLITS)
+        unit = {"char": "characters", "byte": "bytes", "word": "words"}[self.config.data.unit]
+        widths = ", ".join(map(str, self.widths))
+        lines = [
+            f"{self.data.name}: {sizes} texts; {len(self.vocabulary):,} different {unit}",
+            f"{len(self.classes)} classes: {', '.join(self.classes)}",
+            f"{len(self.stream):,} batches an epoch, {self.config.data.batch_size} texts, {widths} {unit} wide",
+        ]
+        if empty := sum(int((examples.lengths == 0).sum()) for examples in self._splits.values()):
+            lines.append(f"{empty:,} texts are empty")
+        return lines
+
+
+def load_data(data: DataTable) -> LabelledText:
+    """The labelled texts that the table asks for."""
+    if data.path is None:
+        return labelled_set(data.name, None if data.dir is None else Path(data.dir), phrases=data.phrases)
+    if data.phrases:
+        raise DataError("data.phrases: data.path has none; leave it out")
+    return from_path(Path(data.path), Columns(data.text_column, data.label_column), seed=data.split_seed)
+
+
+def _vocabulary(labelled: LabelledText, data: DataTable) -> Vocabulary:
+    """The symbols of the training texts; rare words are read as unknown, so that the unknown word is learnt."""
+    texts = labelled.whole or [example.text for example in labelled.train]
+    least = data.least_count if data.unit == "word" else 1
+    return Vocabulary.build(
+        " ".join(_normal(text, data.unit) for text in texts), data.unit, limit=data.vocabulary, least=least
+    )
+
+
+def _normal(text: str, unit: str) -> str:
+    """A text as the vocabulary reads it."""
+    return split_words(text) if unit == "word" else text

@@ -1,0 +1,26 @@
+"""What `seqmodels generate` asks of a task."""
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from seqmodels.cells.base import Array, PyTree
+from seqmodels.models import Sampling
+from seqmodels.training.task import Trainable
+
+
+@runtime_checkable
+class Writer(Trainable, Protocol):
+    """A model that goes on from a prompt; what `Task.restore` gives where the task can write."""
+
+    def prompt_ids(self, prompt: str) -> np.ndarray:
+        """The symbols of a prompt; raises UserError if there are some that the model does not know."""
+
+    def shown(self, prompt: str) -> str:
+        """The prompt as it stands before what `write` gives."""
+
+    def write(
+        self, params: PyTree, prompt: str, key: Array, *, length: int, sampling: Sampling, rows: int = 1
+    ) -> Iterator[list[str]]:
+        """What comes next in each of `rows` texts, a few symbols at a time."""
