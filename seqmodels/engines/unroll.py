@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, cast, state_dtype
 from seqmodels.engines.engine import Engine, Inputs, select
-from seqmodels.engines.registry import check, choose
+from seqmodels.engines.registry import Call, check, choose
 
 
 def unroll(
@@ -174,7 +174,7 @@ class _Runner(NamedTuple):
     ) -> list[tuple[PyTree, Array]]:
         """The state and the outputs of one cell in either direction, in a single loop where its engine can."""
         each = list(zip(params, states, keys, (False, True), strict=True))
-        if isinstance(part, GatedCell) and choose(part, self.reading.method).side_by_side:
+        if isinstance(part, GatedCell) and self.reading.engine(part, xs, states[0]).side_by_side:
             return self.reading.run_both(part, xs, [(p, s, key, self.reverse != turn) for p, s, key, turn in each])
         return [self(part, p, xs, s, key, turn=turn) for p, s, key, turn in each]
 
@@ -187,19 +187,23 @@ class _Reading(NamedTuple):
     method: str | Engine
     observe: Callable[[PyTree], PyTree] | None
 
+    def engine(self, cell: Cell, xs: Array, state: PyTree) -> Engine:
+        """The one that is asked for, or that suits."""
+        return choose(cell, self.method, Call.of(state, xs.shape[-2]))
+
     def run(
         self, cell: Cell, params: PyTree, xs: Array, state: PyTree, key: Array | None, *, reverse: bool
     ) -> tuple[PyTree, Array]:
         """Makes the inputs ready, calls the engine, and puts its outputs back to where they belong."""
         params, inputs = self._ready(cell, params, xs, state, key, reverse)
-        found = choose(cell, self.method).run(cell, params, inputs, self.observe or _nothing)
+        found = self.engine(cell, xs, state).run(cell, params, inputs, self.observe or _nothing)
         return self._back(reverse, xs.ndim - 2, *found)
 
     def run_both(
         self, cell: Cell, xs: Array, runs: list[tuple[PyTree, PyTree, Array | None, bool]]
     ) -> list[tuple[PyTree, Array]]:
         """The same for runs of one cell with parameters, state, key and direction of their own, side by side."""
-        engine = choose(cell, self.method)
+        engine = self.engine(cell, xs, runs[0][1])
         ready = [self._ready(cell, params, xs, state, key, reverse) for params, state, key, reverse in runs]
         params, inputs = jax.tree.map(lambda *leaves: jnp.stack(leaves), *ready)
         found = jax.vmap(lambda params, inputs: engine.run(cell, params, inputs, self.observe or _nothing))(

@@ -84,8 +84,39 @@ def test_numbers_in_the_wrong_place_are_refused():
 
 
 def test_auto_says_what_it_takes_and_why():
-    assert "LSTM: auto takes 'fused', because" in sm.engines.explain(sm.LSTM(8))
+    text = sm.engines.explain(sm.LSTM(8))
+    assert "LSTM: auto takes 'chunked' from 1,024 steps on" in text
+    assert "; 'fused' else, because" in text
+    assert "It can also be run by 'scan', 'newton'." in text
     text = sm.engines.explain(sm.Bidirectional(sm.LSTM(8), sm.Stack([sm.GRU(4), sm.GRU(4)])))
     assert [line.split(":")[0] for line in text.splitlines()] == ["LSTM", "GRU"]
-    for cell in (sm.LSTM(8), sm.Stack([sm.GRU(4)])):
-        assert "'chunked'" in sm.engines.explain(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shape", "backend", "engine"),
+    [
+        (sm.LSTM(256), (8, 64, 256), "cpu", "fused"),
+        (sm.LSTM(256), (8, 2048, 256), "cpu", "chunked"),
+        (sm.LSTM(4), (2048, 4), "gpu", "fused"),
+        (sm.MLSTM(64), (16, 1024, 64), "cpu", "chunked"),
+        (sm.MinGRU(8), (4, 64, 8), "cpu", "scan"),
+        (sm.MinGRU(8), (4, 64, 8), "tpu", "associative"),
+    ],
+    ids=repr,
+)
+def test_auto_looks_at_cell_sizes_and_backend(cell, shape, backend, engine):
+    assert f"auto takes '{engine}', because" in sm.engines.explain(cell, shape, backend)
+
+
+def test_auto_runs_what_it_says():
+    cell = sm.GRU(64)
+    params, xs = cell.init(jax.random.key(0), 2), jnp.ones((64, 2048, 2))
+    kept = {
+        method: jax.jit(jax.grad(lambda p: sm.unroll(cell, p, xs, method=method)[1].sum()))  # noqa: B023 (called at once)
+        .lower(params)
+        .compile()
+        .memory_analysis()
+        .temp_size_in_bytes
+        for method in ("auto", "chunked", "fused")
+    }
+    assert kept["auto"] == kept["chunked"] < kept["fused"]
