@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import BASE, BATCH, CELLS, FEW, PAIRS, STEPS, VARIANTS, cast, lengths_and_resets, name, problem, run
+from cases import BASE, BATCH, CELLS, FEW, PAIRS, SHORTER, STEPS, VARIANTS, cast, lengths_and_resets, name, problem, run
 from oracles import advance, assert_close, gradients, initial_state, unroll
 
 import seqmodels as sm
@@ -39,7 +39,7 @@ def actual(cell, method, call, dtype):
 
 CALLS = [
     *((cell, "scan", "ragged") for cell in CELLS),  # the other engines: drawn at random, below
-    *((cell, method, "plain") for cell, method in PAIRS if cell in BASE + VARIANTS),
+    *((cell, method, "plain") for cell, method in SHORTER if cell in BASE + VARIANTS),
 ]
 
 
@@ -51,16 +51,19 @@ def test_float64(cell, method, call, x64):
     assert {leaf.dtype.name for leaf in jax.tree.leaves((values, slopes))} == {"float64"}
 
 
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
+@pytest.mark.parametrize(("cell", "method"), SHORTER, ids=name)
 def test_float32(cell, method):
     values, slopes = actual(cell, method, "plain", np.float32)
     assert_close(values, expected(cell, "plain")[0], np.float32)
     assert_close(slopes, expected(cell, "plain")[1], np.float32)
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
-def test_any_lengths_and_resets(cell, method, reverse):
+DIRECTED = [*((*pair, "forward") for pair in PAIRS), *((*pair, "reverse") for pair in SHORTER)]
+
+
+@pytest.mark.parametrize(("cell", "method", "direction"), DIRECTED, ids=name)
+def test_any_lengths_and_resets(cell, method, direction):
+    reverse = direction == "reverse"
     given = problem(cell)
 
     @FEW
@@ -75,7 +78,7 @@ def test_any_lengths_and_resets(cell, method, reverse):
     holds()
 
 
-@pytest.mark.parametrize(("cell", "method"), PAIRS, ids=name)
+@pytest.mark.parametrize(("cell", "method"), SHORTER, ids=name)
 def test_bfloat16_keeps_its_states_in_float32(cell, method):
     given = problem(cell)
     params, state = cast((given.params, given.state), np.float32)
