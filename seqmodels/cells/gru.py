@@ -6,8 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
+from seqmodels.cells.products import product
 
 sigmoid = jax.nn.sigmoid
 
@@ -25,6 +26,14 @@ class GRUState(NamedTuple):
     """The hidden state `h` [..., H]."""
 
     h: Array
+
+
+class GRUActivations(NamedTuple):
+    """What the gates do at a step, each [..., H]: `r` and `z` from 0 to 1, the candidate `n` from -1 to 1."""
+
+    r: Array
+    z: Array
+    n: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +108,15 @@ class GRU(GatedCell):
     ) -> GRUState:
         """The new hidden state."""
         del noise_t
+        _, z, n = self.activations(gate_params, u_t, r_t, state)
+        return GRUState((1.0 - z) * n + z * state.h)
+
+    def activations(
+        self, gate_params: Array, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: GRUState
+    ) -> GRUActivations:
+        """What the gates do at a step; the arguments are those of `gates`."""
+        del state
         (u_r, u_z, u_n), (r_r, r_z, r_n) = u_t, r_t
         r = sigmoid(u_r + r_r)
         z = sigmoid(u_z + r_z)
-        n = jnp.tanh(u_n + r * (r_n + gate_params))
-        return GRUState((1.0 - z) * n + z * state.h)
+        return GRUActivations(r, z, jnp.tanh(u_n + r * (r_n + gate_params)))

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, GatedCell, check_size, product, state_dtype
+from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
+from seqmodels.cells.products import product
 
 sigmoid = jax.nn.sigmoid
 
@@ -30,6 +31,15 @@ class LSTMState(NamedTuple):
 
     h: Array
     c: Array
+
+
+class LSTMActivations(NamedTuple):
+    """What the gates do at a step, each [..., H]: `i`, `f` and `o` from 0 to 1, the candidate `g` from -1 to 1."""
+
+    i: Array
+    f: Array
+    g: Array
+    o: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +151,19 @@ class LSTM(GatedCell):
     ) -> LSTMState:
         """The new output and memory."""
         del noise_t
+        (_, _, _, o), c = self._open(gate_params, u_t, r_t, state)
+        return LSTMState(h=o * jnp.tanh(c), c=c)
+
+    def activations(
+        self, gate_params: Array | None, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: LSTMState
+    ) -> LSTMActivations:
+        """What the gates do at a step; the arguments are those of `gates`."""
+        return self._open(gate_params, u_t, r_t, state)[0]
+
+    def _open(
+        self, gate_params: Array | None, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: LSTMState
+    ) -> tuple[LSTMActivations, Array]:
+        """The gates, and the new memory, which the read gate may look at."""
         z = [u + r for u, r in zip(u_t, r_t, strict=True)]
         p = [None] * (len(z) - 1) if gate_params is None else list(gate_params)
         if self.coupled:
@@ -151,9 +174,10 @@ class LSTM(GatedCell):
             (z_i, z_f, z_g, z_o), (p_i, p_f, p_o) = z, p
             f = sigmoid(_look(z_f, p_f, state.c))
             i = sigmoid(_look(z_i, p_i, state.c))
-        c = f * state.c + i * jnp.tanh(z_g)
+        kept, g = f * state.c, jnp.tanh(z_g)
+        c = kept + i * g
         o = sigmoid(_look(z_o, p_o, c))
-        return LSTMState(h=o * jnp.tanh(c), c=c)
+        return LSTMActivations(i, f, g, o), c
 
 
 def _look(z: Array, peephole: Array | None, c: Array) -> Array:
