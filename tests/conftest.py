@@ -1,5 +1,6 @@
 """Settings of the whole suite: strict types, warnings as errors (in pyproject.toml), no network."""
 
+import itertools
 import os
 import pathlib
 
@@ -8,6 +9,17 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
+
+
+_TESTS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _forget_compiled_programs():
+    """Now and then: each program takes some memory mappings, of which Linux gives a process 65,530 by default."""
+    yield
+    if next(_TESTS) % 50 == 0:
+        jax.clear_caches()
 
 
 @pytest.fixture
