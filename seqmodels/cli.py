@@ -88,6 +88,7 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     parts = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     _add_speed(parts.add_parser("speed", help="an LSTM's training step, by engine, against other libraries"))
     _add_growth(parts.add_parser("growth", help="how time and memory of a training step grow with its sizes"))
+    _add_parallel(parts.add_parser("parallel", help="engines that do all steps at once against those that do not"))
     _add_loop(parts.add_parser("loop", help="what the training loop costs beside its steps"))
 
 
@@ -118,6 +119,16 @@ def _add_growth(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=_Whole(1), default=7, help="measurements of each (default 7)")
     parser.add_argument("--picture", metavar="FILE", help="a PNG of the curves")
+    _add_output(parser)
+
+
+def _add_parallel(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Times 'associative' against 'scan', and 'newton' against 'fused', over cells, sizes and lengths; then tries "
+        "Newton's method on the LSTM of a small language model at the start of its training, and later. Ctrl-C keeps "
+        "what is done."
+    )
+    parser.add_argument("--rounds", type=_Whole(1), default=5, help="measurements of each (default 5)")
     _add_output(parser)
 
 

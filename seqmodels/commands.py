@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import functools
 import shlex
-import signal
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +14,7 @@ import jax
 
 from seqmodels import config as configs
 from seqmodels.analysis import confusion, curves
-from seqmodels.benchmarks import contestants, growth, overhead, report, speed
-from seqmodels.benchmarks.cases import STANDARD, Case
-from seqmodels.engines import ENGINES
+from seqmodels.benchmarks.commands import benchmark
 from seqmodels.errors import UserError
 from seqmodels.models import Sampling
 from seqmodels.tasks import TASKS
@@ -32,6 +29,8 @@ from seqmodels.training.progress import Progress, TensorBoard, format_measure
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.step import TrainState, make_step
 from seqmodels.training.task import Task, Trainable
+
+__all__ = ["benchmark", "evaluate", "generate", "train"]
 
 _SCHEMAS = {name: task.schema for name, task in TASKS.items()}
 _MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir")
@@ -107,95 +106,6 @@ def generate(options: argparse.Namespace) -> int:
             print(piece, end="", flush=True)
         print()
     return 0
-
-
-def benchmark(options: argparse.Namespace) -> int:
-    """Measures speed; see `seqmodels benchmark --help`."""
-    measures = {"speed": _benchmark_speed, "growth": _benchmark_growth, "loop": _benchmark_loop}
-    return measures[options.what](options)
-
-
-def _benchmark_loop(options: argparse.Namespace) -> int:
-    config = configs.load(Path(options.config), options.assignments, _SCHEMAS)
-    found = overhead.measure(TASKS[config.task.name](config), config, rounds=options.rounds, steps=options.steps)
-    for line in overhead.report(found):
-        _say(line)
-    return 0
-
-
-def _benchmark_speed(options: argparse.Namespace) -> int:
-    try:
-        cases = [Case.parse(text) for text in options.case or ()] or STANDARD
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    peers = [name for name in options.peer or contestants.PEERS if name != "none"]
-    engines = options.engine or ["scan", "fused"]
-    _check_known(peers, list(contestants.PEERS))
-    _check_known(engines, list(ENGINES))
-    outcomes: list[speed.Outcome] = []
-
-    def go() -> None:
-        for outcome in speed.run_all(
-            cases, options.dtype or ["float32", "bfloat16"], engines=engines, peers=peers, rounds=options.rounds
-        ):
-            outcomes.append(outcome)
-            for line in report.speed_table([outcome])[2 if len(outcomes) > 1 else 0 :]:
-                _say(line)
-
-    return _finish_benchmark(options, go, lambda: _speed_results(outcomes), lambda: {"speed": speed.as_json(outcomes)})
-
-
-def _check_known(names: list[str], known: list[str]) -> None:
-    """Raises UserError if a name is not among those that there are."""
-    for name in names:
-        if name not in known:
-            raise UserError(f"there is no {name!r} to measure; there are {', '.join(map(repr, known))}")
-
-
-def _speed_results(outcomes: list[speed.Outcome]) -> dict[str, list[str]]:
-    return {"speed summary": report.summary(outcomes), "speed": report.speed_table(outcomes)} if outcomes else {}
-
-
-def _benchmark_growth(options: argparse.Namespace) -> int:
-    points: list[growth.Point] = []
-
-    def go() -> None:
-        for point in growth.run_all(rounds=options.rounds):
-            points.append(point)
-            for line in growth.rows([point])[2 if len(points) > 1 else 0 :]:
-                _say(line)
-
-    status = _finish_benchmark(
-        options, go, lambda: {"growth": growth.rows(points)}, lambda: {"growth": growth.as_json(points)}
-    )
-    if options.picture and points:
-        growth.draw(points, Path(options.picture))
-    return status
-
-
-def _finish_benchmark(
-    options: argparse.Namespace,
-    go: Callable[[], None],
-    tables: Callable[[], dict[str, list[str]]],
-    samples: Callable[[], dict[str, Any]],
-) -> int:
-    """Measures until the end or Ctrl-C, and puts what there is where it was asked for."""
-    if options.write:
-        report.check(Path(options.write))
-    status = 0
-    try:
-        go()
-    except KeyboardInterrupt:
-        status = exit_code(signal.SIGINT)
-    for name, lines in tables().items():
-        if name.endswith("summary"):
-            for line in lines:
-                _say(line)
-        if options.write:
-            report.put(Path(options.write), name, lines)
-    if options.json:
-        Path(options.json).write_text(report.as_json(samples()), encoding="utf-8")
-    return status
 
 
 def _say(line: str) -> None:
