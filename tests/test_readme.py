@@ -11,7 +11,8 @@ import pytest
 from seqmodels import cli
 
 ROOT = pathlib.Path(__file__).parent.parent
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/results.md", "docs/benchmarks.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DOCUMENTS += [f"docs/{name}.md" for name in ("design", "results", "benchmarks", "why_lstm")]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TOKEN_IN_CODE = re.compile(r"`([^`\n]+)`")
@@ -35,7 +36,7 @@ def commands(document):
     ]
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/why_lstm.md"])
 def test_python_runs(document, monkeypatch):
     module = types.ModuleType("document")
     monkeypatch.setitem(sys.modules, module.__name__, module)
