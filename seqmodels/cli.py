@@ -102,7 +102,10 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         "--case", action="append", metavar="T,B,H", help="sizes, also T,B,D,H; may be given again (default: five cases)"
     )
     parser.add_argument(
-        "--dtype", action="append", choices=("float32", "bfloat16"), help="compute type (default: both)"
+        "--dtype",
+        action="append",
+        choices=("float32", "tf32", "bfloat16", "float16"),
+        help="compute type; tf32 and float16 on a GPU alone (default: float32 and bfloat16)",
     )
     parser.add_argument("--engine", action="append", metavar="NAME", help="an engine of ours (default: scan and fused)")
     parser.add_argument(

@@ -17,7 +17,8 @@ LEVELS = (
     ("layers",),
     ("models", "data", "training"),
     ("tasks",),
-    ("analysis", "interop", "benchmarks"),
+    ("analysis", "interop"),
+    ("benchmarks",),
     ("commands",),
     ("cli",),
 )

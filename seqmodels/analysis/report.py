@@ -9,7 +9,7 @@ import numpy as np
 from seqmodels.analysis import pictures
 from seqmodels.analysis.gate_activity import Gated, bare, saturation, slow_units
 from seqmodels.analysis.reader import Reader
-from seqmodels.analysis.style import BLUE
+from seqmodels.analysis.style import BLUE, GREY
 from seqmodels.cells.base import Composite
 from seqmodels.errors import UserError
 
@@ -17,13 +17,14 @@ SHOWN, UNITS = 100, 8
 """Symbols at the end of the text whose gates are drawn, and units of each layer."""
 
 
-def analyze(reader: Reader, text: str, folder: Path) -> list[str]:
+def analyze(reader: Reader, text: str, folder: Path, *, before: Reader | None = None) -> list[str]:
     """Draws `gradients.png`, and for cells that show their gates `gates.png` and `saturation.png`.
 
     Args:
       reader: a trained model.
       text: what it reads, some hundreds of symbols; the gates are drawn over the last hundred.
       folder: where the pictures go; it is made if it is not there.
+      before: the same model at the start of its training, whose gradients are drawn too, dashed.
 
     Returns:
       Lines to be shown: the largest Lyapunov exponent, how far the gradient of the last symbol's cost reaches, and by
@@ -37,15 +38,19 @@ def analyze(reader: Reader, text: str, folder: Path) -> list[str]:
         raise UserError(f"the text to be analysed must have two symbols at least (got {len(symbols)})")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [*_flow_lines(reader, text, folder), *_gate_lines(reader, text, folder)]
+        return [*_flow_lines(reader, before, text, folder), *_gate_lines(reader, text, folder)]
     except OSError as error:
         raise UserError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
 
 
-def _flow_lines(reader: Reader, text: str, folder: Path) -> Iterator[str]:
+def _flow_lines(reader: Reader, before: Reader | None, text: str, folder: Path) -> Iterator[str]:
     norms = np.asarray(reader.flow(text))
-    flow = pictures.Flow("all layers", norms, BLUE)
-    pictures.draw_flows({"": [flow]}, folder / "gradients.png", title="The cost of the last symbol, seen from before")
+    flows = [pictures.Flow("all layers", norms, BLUE)]
+    title = "The cost of the last symbol, seen from before"
+    if before is not None:
+        flows.append(pictures.Flow("before training", np.asarray(before.flow(text)), GREY, dashed=True))
+        title += " (dashed: before training)"
+    pictures.draw_flows({"": flows}, folder / "gradients.png", title=title)
     reach = np.flatnonzero(norms[::-1] >= 0.01 * norms.max())[-1] + 1
     yield f"largest Lyapunov exponent      {reader.lyapunov(text):+.4f} nats per symbol"
     yield f"gradient above 1% of its peak  for {reach:,} symbols back (of {len(norms):,})"

@@ -2,13 +2,15 @@
 
 import argparse
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from seqmodels import config as configs
-from seqmodels.benchmarks import contestants, growth, overhead, parallel, report, speed
+from seqmodels.benchmarks import growth, overhead, parallel, precision, report, speed
 from seqmodels.benchmarks.cases import STANDARD, Case
+from seqmodels.benchmarks.peers import PEERS
 from seqmodels.engines import ENGINES
 from seqmodels.errors import UserError
 from seqmodels.tasks import TASKS
@@ -41,19 +43,22 @@ def _benchmark_speed(options: argparse.Namespace) -> int:
         cases = [Case.parse(text) for text in options.case or ()] or STANDARD
     except ValueError as error:
         raise UserError(str(error)) from error
-    peers = [name for name in options.peer or contestants.PEERS if name != "none"]
+    peers = [name for name in options.peer or PEERS if name != "none"]
     engines = options.engine or ["scan", "fused"]
-    _check_known(peers, list(contestants.PEERS))
+    _check_known(peers, list(PEERS))
     _check_known(engines, list(ENGINES))
+    dtypes = options.dtype or ["float32", "bfloat16"]
+    for dtype in dtypes:
+        precision.check(dtype)
     outcomes: list[speed.Outcome] = []
 
     def go() -> None:
-        for outcome in speed.run_all(
-            cases, options.dtype or ["float32", "bfloat16"], engines=engines, peers=peers, rounds=options.rounds
-        ):
+        for outcome in speed.run_all(cases, dtypes, engines=engines, peers=peers, rounds=options.rounds):
             outcomes.append(outcome)
             for line in report.speed_table([outcome])[2 if len(outcomes) > 1 else 0 :]:
                 print(line, flush=True)
+        if outcomes[0].absent:
+            print(f"not here, or not for this device: {', '.join(outcomes[0].absent)}", file=sys.stderr)
 
     return _finish_benchmark(options, go, lambda: _speed_results(outcomes), lambda: {"speed": speed.as_json(outcomes)})
 

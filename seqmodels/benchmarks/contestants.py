@@ -35,7 +35,7 @@ class Contestant(NamedTuple):
     compiled: Any
 
 
-def _jax_step(loss: Callable[[Any, jax.Array], jax.Array], params: Any, xs: jax.Array, to_ours: Any) -> Contestant:
+def jax_step(loss: Callable[[Any, jax.Array], jax.Array], params: Any, xs: jax.Array, to_ours: Any) -> Contestant:
     """A contestant from a loss of parameters and inputs; `to_ours` brings gradients into the layout of ours."""
     compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(params, xs).compile()
 
@@ -51,7 +51,8 @@ def _weighted(ys: jax.Array, weights: jax.Array) -> jax.Array:
     return jnp.sum(ys.astype(weights.dtype) * weights)
 
 
-def _fields(params: LSTMParams) -> dict[str, Any]:
+def fields(params: LSTMParams) -> dict[str, Any]:
+    """Gradients of parameters, by name."""
     return {"w_ih": params.w_ih, "w_hh": params.w_hh, "b": params.b}
 
 
@@ -62,14 +63,14 @@ def ours(data: Data, dtype: str, method: str) -> Contestant:
     def loss(params: LSTMParams, xs: jax.Array) -> jax.Array:
         return _weighted(unroll(cell, params, xs, method=method)[1], data.weights)
 
-    return _jax_step(loss, data.params, data.xs.astype(dtype), _fields)
+    return jax_step(loss, data.params, data.xs.astype(dtype), fields)
 
 
 def flax_linen(data: Data, dtype: str) -> Contestant:
     """`nn.RNN(nn.OptimizedLSTMCell)`."""
     nn = importlib.import_module("flax.linen")
     module = nn.RNN(nn.OptimizedLSTMCell(data.weights.shape[-1], dtype=jnp.dtype(dtype)))
-    blocks = {key: jnp.split(value, 4, axis=-1) for key, value in _fields(data.params).items()}
+    blocks = {key: jnp.split(value, 4, axis=-1) for key, value in fields(data.params).items()}
     weights = {}
     for n, gate in enumerate("ifgo"):
         weights[f"i{gate}"] = {"kernel": blocks["w_ih"][n]}
@@ -84,7 +85,7 @@ def flax_linen(data: Data, dtype: str) -> Contestant:
 
         return {"w_ih": join("i", "kernel"), "w_hh": join("h", "kernel"), "b": join("h", "bias")}
 
-    return _jax_step(loss, weights, data.xs.astype(dtype), to_ours)
+    return jax_step(loss, weights, data.xs.astype(dtype), to_ours)
 
 
 def flax_nnx(data: Data, dtype: str) -> Contestant:
@@ -93,7 +94,7 @@ def flax_nnx(data: Data, dtype: str) -> Contestant:
     size, hidden = data.xs.shape[-1], data.weights.shape[-1]
     layer = nnx.RNN(nnx.OptimizedLSTMCell(size, hidden, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0)))
     cell = layer.cell
-    cell.dense_i.kernel[...], cell.dense_h.kernel[...], cell.dense_h.bias[...] = _fields(data.params).values()
+    cell.dense_i.kernel[...], cell.dense_h.kernel[...], cell.dense_h.bias[...] = fields(data.params).values()
     graph, weights, rest = nnx.split(layer, nnx.Param, ...)
 
     def loss(weights: Any, xs: jax.Array) -> jax.Array:
@@ -104,7 +105,7 @@ def flax_nnx(data: Data, dtype: str) -> Contestant:
         cell = nnx.merge(graph, slopes, rest).cell
         return {"w_ih": cell.dense_i.kernel[...], "w_hh": cell.dense_h.kernel[...], "b": cell.dense_h.bias[...]}
 
-    return _jax_step(loss, weights, data.xs.astype(dtype), to_ours)
+    return jax_step(loss, weights, data.xs.astype(dtype), to_ours)
 
 
 def haiku(data: Data, dtype: str) -> Contestant:
@@ -135,7 +136,7 @@ def haiku(data: Data, dtype: str) -> Contestant:
         w, b = (turned(slopes["lstm/linear"][key]) for key in "wb")
         return {"w_ih": w[:-hidden], "w_hh": w[-hidden:], "b": b}
 
-    return _jax_step(loss, weights, data.xs.astype(dtype), to_ours)
+    return jax_step(loss, weights, data.xs.astype(dtype), to_ours)
 
 
 def equinox(data: Data, dtype: str) -> Contestant:
@@ -163,15 +164,33 @@ def equinox(data: Data, dtype: str) -> Contestant:
     def to_ours(slopes: Any) -> dict[str, Any]:
         return {"w_ih": slopes.weight_ih.T, "w_hh": slopes.weight_hh.T, "b": slopes.bias}
 
-    return _jax_step(loss, cell, data.xs.astype(dtype), to_ours)
+    return jax_step(loss, cell, data.xs.astype(dtype), to_ours)
 
 
-def torch(data: Data, dtype: str) -> Contestant:
-    """`torch.nn.LSTM`, on a GPU if it has one; weights are [4H, D]."""
+def torch_eager(data: Data, dtype: str) -> Contestant:
+    """`torch.nn.LSTM`, on a GPU if it has one."""
     torch = importlib.import_module("torch")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    size, hidden = data.xs.shape[-1], data.weights.shape[-1]
-    module = torch.nn.LSTM(size, hidden, batch_first=True)
+    module, xs, weights = torch_layer(data, dtype)
+
+    def run() -> None:
+        module.zero_grad()
+        xs.grad = None
+        (module(xs)[0] * weights).sum().backward()
+        if xs.is_cuda:
+            torch.cuda.synchronize()
+
+    def gradients() -> Gradients:
+        run()
+        return torch_gradients(module, xs)
+
+    return Contestant(run, gradients, None)
+
+
+def torch_layer(data: Data, dtype: str) -> tuple[Any, Any, Any]:
+    """The layer, whose weights are [4H, D], the inputs, and the weights of the outputs, on torch's device."""
+    torch = importlib.import_module("torch")
+    device, kind = "cuda" if torch.cuda.is_available() else "cpu", getattr(torch, dtype)
+    module = torch.nn.LSTM(data.xs.shape[-1], data.weights.shape[-1], batch_first=True)
     with torch.no_grad():
         for key, value in {
             "weight_ih_l0": data.params.w_ih.T,
@@ -180,39 +199,19 @@ def torch(data: Data, dtype: str) -> Contestant:
             "bias_hh_l0": jnp.zeros_like(data.params.b),
         }.items():
             getattr(module, key).copy_(torch.tensor(np.asarray(value)))
-    kind = getattr(torch, dtype)
-    module = module.to(device, kind)
     xs = torch.tensor(np.asarray(data.xs)).to(device, kind).requires_grad_()
-    weights = torch.tensor(np.asarray(data.weights)).to(device)
-
-    def run() -> None:
-        module.zero_grad()
-        xs.grad = None
-        (module(xs)[0] * weights).sum().backward()
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    def gradients() -> Gradients:
-        run()
-        found = {
-            "w_ih": module.weight_ih_l0.grad.T,
-            "w_hh": module.weight_hh_l0.grad.T,
-            "b": module.bias_ih_l0.grad,
-            "xs": xs.grad,
-        }
-        return {key: value.double().cpu().numpy() for key, value in found.items()}
-
-    return Contestant(run, gradients, None)
+    return module.to(device, kind), xs, torch.tensor(np.asarray(data.weights)).to(device)
 
 
-PEERS: dict[str, Callable[[Data, str], Contestant]] = {
-    "flax linen": flax_linen,
-    "flax nnx": flax_nnx,
-    "haiku": haiku,
-    "equinox": equinox,
-    "torch": torch,
-}
-"""Other libraries by name; each is imported when it is asked for, and ImportError means that it is not there."""
+def torch_gradients(module: Any, xs: Any) -> Gradients:
+    """What torch has found."""
+    found = {
+        "w_ih": module.weight_ih_l0.grad.T,
+        "w_hh": module.weight_hh_l0.grad.T,
+        "b": module.bias_ih_l0.grad,
+        "xs": xs.grad,
+    }
+    return {key: value.double().cpu().numpy() for key, value in found.items()}
 
 
 def reference(data: Data) -> Gradients:
@@ -225,7 +224,7 @@ def reference(data: Data) -> Gradients:
             return _weighted(unroll(cell, params, xs, method="scan")[1], wide.weights)
 
         slopes, xs_slopes = jax.jit(jax.grad(loss, argnums=(0, 1)))(wide.params, wide.xs)
-        return {key: np.asarray(value) for key, value in {**_fields(slopes), "xs": xs_slopes}.items()}
+        return {key: np.asarray(value) for key, value in {**fields(slopes), "xs": xs_slopes}.items()}
 
 
 def error(found: Gradients, expected: Gradients) -> float:

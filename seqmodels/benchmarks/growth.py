@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from seqmodels.analysis.style import BLUE, GREEN, GREY, PURPLE, VERMILION, canvas, save, tidy
 from seqmodels.benchmarks.report import table
 from seqmodels.benchmarks.timing import measure
 from seqmodels.cells import GRU, LSTM, RNN, Stack
@@ -15,7 +16,14 @@ from seqmodels.engines import unroll
 BASE = {"T": 128, "B": 16, "H": 128, "layers": 1}
 GROWTH = {"T": (32, 128, 512, 2048), "B": (1, 4, 16, 64), "H": (32, 64, 128, 256, 512), "layers": (1, 2, 4)}
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
-RUNS = (("lstm", "fused"), ("lstm", "scan"), ("lstm", "chunked"), ("gru", "fused"), ("rnn", "fused"))
+RUNS = {
+    ("lstm", "fused"): BLUE,
+    ("lstm", "scan"): VERMILION,
+    ("lstm", "chunked"): GREEN,
+    ("gru", "fused"): PURPLE,
+    ("rnn", "fused"): GREY,
+}
+"""Cells and engines, and the colours of their curves."""
 
 
 class Point(NamedTuple):
@@ -74,26 +82,29 @@ def as_json(points: Iterable[Point]) -> list[dict[str, Any]]:
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
-    """Time above, memory below, a column for each size; both axes logarithmic."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 (slow to import, and only pictures need it)
+    """Time above, memory below, a column for each size; both axes logarithmic.
 
+    Raises:
+      OSError: if the picture cannot be written.
+    """
     sizes = list(dict.fromkeys(point.size for point in points))
-    figure = Figure(figsize=(3.2 * len(sizes), 6), layout="tight")
-    axes = figure.subplots(2, len(sizes), sharey="row", squeeze=False)
+    rest = ", ".join(f"{size} = {value}" for size, value in BASE.items())
+    picture = canvas(3.0 * len(sizes) + 1.2, 6.2, f"A training step; where nothing else is said {rest}")
+    axes = picture.subplots(2, len(sizes), sharex="col", sharey="row", squeeze=False)
     for column, size in enumerate(sizes):
-        for cell, engine in RUNS:
+        for (cell, engine), colour in RUNS.items():
             mine = [p for p in points if (p.size, p.cell, p.engine) == (size, cell, engine)]
             values = [p.value for p in mine]
-            label = f"{cell}, {engine}"
-            axes[0][column].plot(values, [1e3 * p.median_s for p in mine], "o-", label=label)
-            axes[1][column].plot(values, [p.temporary / 1e6 for p in mine], "o-", label=label)
+            style = {"color": colour, "label": f"{cell}, {engine}", "marker": "o", "markersize": 4}
+            axes[0][column].plot(values, [1e3 * p.median_s for p in mine], **style)
+            axes[1][column].plot(values, [p.temporary / 1e6 for p in mine], **style)
         for row in axes:
+            tidy(row[column])
             row[column].set(xscale="log", yscale="log")
-            row[column].grid(alpha=0.3)
+            row[column].set_xticks(values, [f"{value:,}" for value in values])
+            row[column].minorticks_off()
         axes[1][column].set_xlabel(size)
     axes[0][0].set_ylabel("training step, ms")
     axes[1][0].set_ylabel("temporary memory, MB")
-    axes[0][0].legend(fontsize=8)
-    rest = ", ".join(f"{size} = {value}" for size, value in BASE.items())
-    figure.suptitle(f"A training step; where nothing else is said {rest}", fontsize=10)
-    figure.savefig(path, dpi=110)
+    axes[0][0].legend(fontsize=8, frameon=False)
+    save(picture, path)

@@ -1,5 +1,6 @@
 """An LSTM's training step, ours by engine and others', case by case."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 
 from seqmodels.benchmarks import contestants
 from seqmodels.benchmarks.cases import Case, Data
+from seqmodels.benchmarks.peers import JAX_PEERS, PEERS
+from seqmodels.benchmarks.precision import compute_type, products
 from seqmodels.benchmarks.timing import Samples, measure
 
 OURS = "ours, "
@@ -21,13 +24,13 @@ class Outcome(NamedTuple):
 
     Attributes:
       case: the sizes.
-      dtype: the compute type.
+      dtype: one of `seqmodels.benchmarks.precision.TYPES`.
       samples: seconds of everyone.
       errors: of everyone's gradients against float64, relative.
       compile_s: seconds to trace and compile, where XLA does.
       temporary: bytes of temporary memory, where XLA says.
       bound_s: the time of the products alone at the speed of a large one.
-      absent: libraries that are not installed.
+      absent: who is not installed, or is for a GPU or another type.
     """
 
     case: Case
@@ -46,7 +49,7 @@ class Outcome(NamedTuple):
     @property
     def peers(self) -> list[str]:
         """The other JAX libraries."""
-        return [name for name in self.samples.seconds if name != TORCH and not name.startswith(OURS)]
+        return [name for name in self.samples.seconds if name in JAX_PEERS]
 
     def against(self, name: str) -> dict[str, float]:
         """How many times faster `name` is than the best JAX peer and than torch, where they are there."""
@@ -60,14 +63,19 @@ class Outcome(NamedTuple):
 
 def run_case(case: Case, dtype: str, *, engines: Sequence[str], peers: Sequence[str], rounds: int) -> Outcome:
     """Measures one case."""
-    data = Data.of(case)
+    with products(dtype):
+        return _run_case(case, dtype, engines, peers, rounds)
+
+
+def _run_case(case: Case, dtype: str, engines: Sequence[str], peers: Sequence[str], rounds: int) -> Outcome:
+    data, compute = Data.of(case), compute_type(dtype)
     expected = contestants.reference(data)
     builders: dict[str, Callable[[], contestants.Contestant]] = {
-        OURS + engine: lambda engine=engine: contestants.ours(data, dtype, engine)  # type: ignore[misc]  # binds the loop's value
+        OURS + engine: lambda engine=engine: contestants.ours(data, compute, engine)  # type: ignore[misc]  # binds the loop's value
         for engine in engines
     }
     for name in peers:
-        builders[name] = lambda name=name: contestants.PEERS[name](data, dtype)  # type: ignore[misc]  # binds the loop's value
+        builders[name] = lambda name=name: PEERS[name](data, compute)  # type: ignore[misc]  # binds the loop's value
     runs, errors, compile_s, temporary, absent = {}, {}, {}, {}, []
     for name, build in builders.items():
         began = time.perf_counter()
@@ -85,12 +93,13 @@ def run_case(case: Case, dtype: str, *, engines: Sequence[str], peers: Sequence[
     return Outcome(case, dtype, samples, errors, compile_s, temporary, case.flops / peak(), tuple(absent))
 
 
+@functools.cache
 def peak() -> float:
-    """Floating-point operations a second of a large matrix product in float32 here."""
+    """Floating-point operations a second of a large matrix product in float32 here: the most of 25 tries."""
     size = 1024
     x = jnp.ones((size, size))
     run: Any = jax.jit(lambda x: x @ x)
-    seconds = measure({"product": lambda: run(x).block_until_ready()}, rounds=5).seconds["product"]
+    seconds = measure({"product": lambda: run(x).block_until_ready()}, rounds=25).seconds["product"]
     return 2 * size**3 / min(seconds)
 
 

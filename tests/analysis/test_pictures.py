@@ -90,7 +90,8 @@ def reader(cell, unit="char"):
 
 def test_a_report_of_a_model_with_gates(tmp_path):
     cell = sm.Stack([sm.Zoneout(sm.LSTM(6)), sm.GRU(4)])
-    lines = report.analyze(reader(cell, "word"), "the cat sat on the mat", tmp_path / "new" / "folder")
+    model = reader(cell, "word")
+    lines = report.analyze(model, "the cat sat on the mat", tmp_path / "new" / "folder", before=model)
     names = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
     assert names == {"gradients.png", "gates.png", "saturation.png"}
     assert lines[0].startswith("largest Lyapunov exponent")

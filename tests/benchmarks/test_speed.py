@@ -3,32 +3,53 @@
 import json
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import rnn
 
-from seqmodels.benchmarks import contestants, report, speed
+import seqmodels as sm
+from seqmodels.benchmarks import contestants, cudnn, report, speed
 from seqmodels.benchmarks.cases import Case, Data
+from seqmodels.benchmarks.peers import PEERS
 from seqmodels.benchmarks.timing import Samples, measure
 from seqmodels.cli import main
 from seqmodels.errors import UserError
 
 TINY = Case(T=4, B=2, D=3, H=5)
+NO_GPU = pytest.mark.skipif(jax.default_backend() == "gpu", reason="there is a GPU")
 MODULES = {"flax linen": "flax", "flax nnx": "flax", "haiku": "haiku", "equinox": "equinox", "torch": "torch"}
 
 
-@pytest.mark.parametrize("name", contestants.PEERS)
+@pytest.mark.parametrize("name", MODULES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # other libraries' own
 def test_every_library_does_the_same_work(name):
     pytest.importorskip(MODULES[name], reason=f"{name} is not installed: pip install seqmodels[bench]")
     data = Data.of(TINY)
     expected = contestants.reference(data)
-    assert contestants.error(contestants.PEERS[name](data, "float32").gradients(), expected) < 1e-5
+    assert contestants.error(PEERS[name](data, "float32").gradients(), expected) < 1e-5
 
 
 @pytest.mark.parametrize("engine", ["scan", "fused", "chunked"])
 def test_so_do_ours(engine):
     data = Data.of(TINY)
     assert contestants.error(contestants.ours(data, "float32", engine).gradients(), contestants.reference(data)) < 1e-5
+
+
+def test_cudnn_gets_its_weights_as_it_wants_them():
+    data = Data.of(TINY)
+    weights = rnn.unpack_lstm_weights(cudnn.flat(data.params), TINY.D, TINY.H, 1, bidirectional=False)
+    zeros, lengths = jnp.zeros((1, TINY.B, TINY.H)), jnp.full(TINY.B, TINY.T, jnp.int32)
+    ys, _, _ = rnn.lstm_ref(data.xs, zeros, zeros, *weights, lengths, TINY.D, TINY.H, 1, 0.0, False)
+    np.testing.assert_allclose(ys, sm.unroll(sm.LSTM(TINY.H), data.params, data.xs)[1], rtol=1e-5, atol=1e-6)
+
+
+@NO_GPU
+def test_what_is_for_a_gpu_is_left_out_elsewhere():
+    found = speed.run_case(TINY, "float32", engines=["fused"], peers=["jax cuDNN", "torch graph"], rounds=2)
+    assert found.absent == ("jax cuDNN", "torch graph")
+    assert list(found.samples.seconds) == ["ours, fused"]
 
 
 def test_a_wrong_gradient_is_seen():
@@ -109,6 +130,7 @@ def test_the_command(tmp_path, capsys):
     [
         (["--case", "3,2"], "T,B,H"),
         (["--peer", "keras"], "no 'keras' to measure"),
+        pytest.param(["--dtype", "tf32"], "--dtype tf32 is for GPUs", marks=NO_GPU),
         (["--engine", "warp"], "no 'warp' to measure"),
         (["--write", "nowhere.md", "--peer", "none"], "nowhere.md: no such file"),
     ],
