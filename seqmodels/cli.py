@@ -1,4 +1,4 @@
-"""The command line: `seqmodels train|evaluate|generate|benchmark`; the scripts call the same functions.
+"""The command line: `seqmodels train`, `evaluate`, `generate` and so on; the scripts call the same functions.
 
 Exit codes: 0 done; 2 something that you can mend, said in a line for each fault; 130 and 143 stopped by Ctrl-C or
 SIGTERM after everything was saved; 1 a defect of the program, with its traceback.
@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train a model from a config file", epilog=_EXIT_CODES))
     _add_evaluate(commands.add_parser("evaluate", help="measure a trained model", epilog=_EXIT_CODES))
     _add_generate(commands.add_parser("generate", help="write text with a trained model", epilog=_EXIT_CODES))
+    _add_predict(commands.add_parser("predict", help="say what a trained model makes of new data", epilog=_EXIT_CODES))
+    _add_analyze(commands.add_parser("analyze", help="draw gradients and gates of a trained model", epilog=_EXIT_CODES))
+    _add_data(commands.add_parser("data", help="show, check or fetch data sets", epilog=_EXIT_CODES))
     _add_benchmark(commands.add_parser("benchmark", help="measure speed on this machine", epilog=_EXIT_CODES))
     return parser
 
@@ -151,8 +154,8 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=_Whole(1), default=100, help="steps in each measurement (default 100)")
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="RUN", help="a run folder, such as runs/char_lm")
+def _add_run(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument("folder", metavar="RUN", nargs=nargs, help="a run folder, such as runs/char_lm")
     parser.add_argument(
         "--checkpoint",
         metavar="best|last|STEP",
@@ -172,11 +175,62 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
     parser.add_argument("--prompt", default="", help="what the text goes on from; default: the start of a line")
     parser.add_argument("--length", type=_Whole(0), default=500, help="symbols to write (default 500)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="0: the likeliest; 1: as learnt (default 0.8)")
+    parser.add_argument("--temperature", type=float, help="0: the likeliest; 1: as learnt (default 0.8)")
     parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest symbols")
     parser.add_argument("--top-p", type=float, metavar="P", help="draw among the likeliest of joint probability P")
+    parser.add_argument(
+        "--repetition-penalty", type=float, metavar="X", help="above 1: what is there already is less likely to return"
+    )
+    parser.add_argument(
+        "--beam",
+        type=_Whole(1),
+        metavar="WIDTH",
+        help="draw nothing: seek the likeliest way to the end of the line, with so many beams; --samples gives the "
+        "best N of them",
+    )
     parser.add_argument("--seed", type=_Whole(0, 2**32 - 1), default=0, help="decides the draws (default 0)")
     parser.add_argument("--samples", type=_Whole(1), default=1, metavar="N", help="texts to write (default 1)")
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Writes what a trained model says of new data: a line for each text, sentence or step."
+    _add_run(parser)
+    parser.add_argument("--input", required=True, metavar="FILE", help="the data, in UTF-8; -: the standard input")
+    parser.add_argument(
+        "--kind", metavar="END", help="how the data are read, such as txt, csv or jsonl; default: as the name ends"
+    )
+    parser.add_argument("--output", default="-", metavar="FILE", help="where to write; default: the standard output")
+    parser.add_argument(
+        "--format",
+        choices=("jsonl", "csv", "terminal", "html", "png"),
+        help="how to write; the last three colour tagged words; default: as the output's name ends, else jsonl",
+    )
+    parser.add_argument(
+        "--rows", type=_Whole(1), default=32, help="read so many before the first answer; 1: at once (default 32)"
+    )
+
+
+def _add_analyze(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Draws what a trained language model does with its gradients and gates while it reads a text, into the folder "
+        "`analysis` of the run; or the pictures of docs/why_lstm.md, for which small networks are trained on the spot."
+    )
+    _add_run(parser, nargs="?")
+    parser.add_argument("--input", metavar="FILE", help="the text; default: the run's validation text")
+    parser.add_argument("--symbols", type=_Whole(2), default=500, help="how many of it are read (default 500)")
+    parser.add_argument("--story", metavar="FOLDER", help="draw the pictures of docs/why_lstm.md into this folder")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Shows, checks or fetches the data sets that the project knows."
+    parts = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    shown = parts.add_parser("list", help="what there is, its licence, and whether it is there")
+    checked = parts.add_parser("check", help="compare files with their sha256")
+    checked.add_argument("names", metavar="NAME", nargs="*", help="data sets that must be there; default: all that are")
+    fetched = parts.add_parser("download", help="fetch data sets into the cache, $SEQMODELS_DATA or ~/.cache/seqmodels")
+    fetched.add_argument("names", metavar="NAME", nargs="+")
+    for part in (shown, checked):
+        part.add_argument("--dir", metavar="FOLDER", help="folder with the files, as data.dir; default: the cache")
 
 
 class _Whole:

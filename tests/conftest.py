@@ -11,6 +11,18 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
 
 
+def pytest_collection_modifyitems(items):
+    """Puts tests of one cell and engine one behind the other: what is compiled for one serves the next."""
+    groups = {}
+
+    def group(item):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        key = (params["cell"], params["method"]) if {"cell", "method"} <= params.keys() else item.nodeid
+        return groups.setdefault(key, len(groups))
+
+    items.sort(key=group)
+
+
 _TESTS = itertools.count(1)
 
 

@@ -103,8 +103,94 @@ name = "adam"
 """
 """The least that learns to tell classes apart."""
 
-CONFIGS = {"language_modelling": PLAIN, "classification": LABELS}
-"""The least config of each task; its `data.path` is given on the command line."""
+TAGS = """
+[task]
+name = "tagging"
+[run]
+steps = 2
+[data]
+batch_size = 4
+eval_batch_size = 8
+buckets = 2
+[model]
+embedding_size = 8
+characters = true
+character_embedding = 4
+character_size = 4
+[model.cell]
+name = "rnn"
+hidden_size = 8
+[optimizer]
+name = "adam"
+"""
+"""The least that learns to label words."""
+
+SERIES = """
+[task]
+name = "forecasting"
+[run]
+steps = 2
+[data]
+batch_size = 4
+eval_batch_size = 8
+context = 8
+horizon = 4
+period = 6
+[model]
+embedding_size = 8
+[model.cell]
+name = "rnn"
+hidden_size = 8
+[optimizer]
+name = "adam"
+"""
+"""The least that forecasts."""
+
+MARKED = """
+[task]
+name = "long_term"
+[run]
+steps = 2
+[data]
+name = "adding"
+length = 12
+batch_size = 4
+eval_batch_size = 8
+valid_examples = 20
+test_examples = 20
+[model.cell]
+name = "rnn"
+hidden_size = 8
+[optimizer]
+name = "adam"
+"""
+"""The least that learns to remember."""
+
+ROLLS = """
+[task]
+name = "music"
+[run]
+steps = 2
+[data]
+batch_size = 4
+eval_batch_size = 8
+[model.cell]
+name = "rnn"
+hidden_size = 8
+[optimizer]
+name = "adam"
+"""
+"""The least that learns music."""
+
+CONFIGS = {
+    "language_modelling": PLAIN,
+    "classification": LABELS,
+    "tagging": TAGS,
+    "forecasting": SERIES,
+    "long_term": MARKED,
+    "music": ROLLS,
+}
+"""The least config of each task; its `data.path`, if there is one, is given on the command line."""
 
 
 def text(lines: int = 120, seed: int = 0) -> str:
@@ -120,16 +206,52 @@ def labelled(lines: int = 60, seed: int = 0) -> str:
     return "text,label\n" + "".join(f"{text},{'abc'[_WORDS.index(text.split()[0]) % 3]}\n" for text in texts)
 
 
-DATA = {"language_modelling": ("text.txt", text), "classification": ("labelled.csv", labelled)}
-"""The name and the content of the file that `data.path` names, by task."""
+def tagged(sentences: int = 60, seed: int = 0) -> str:
+    """A .tsv file of sentences of two to twelve words, each with one of three labels, which the word before decides."""
+    draw = random.Random(seed)
+    lines = []
+    for _ in range(sentences):
+        words = [draw.choice(_WORDS) for _ in range(draw.choice((2, 5, 8, 12)))]
+        befores = ["the", *words[:-1]]
+        lines += [f"{word}\t{'XYZ'[_WORDS.index(before) % 3]}\n" for before, word in zip(befores, words, strict=True)]
+        lines.append("\n")
+    return "".join(lines)
+
+
+def series(rows: int = 120, seed: int = 0) -> str:
+    """A .csv file of two columns that go up and down and tremble."""
+    draw = random.Random(seed)
+    numbers = ((10 + row % 6 + draw.random(), 5 - row % 4 + draw.random()) for row in range(rows))
+    return "load,heat\n" + "".join(f"{load:.4f},{heat:.4f}\n" for load, heat in numbers)
+
+
+def pieces(number: int = 20, seed: int = 0) -> str:
+    """A .json file of pieces of three to twelve frames, in each frame two keys, the second one five above the first."""
+    draw = random.Random(seed)
+    drawn = [[[key, key + 5] for key in draw.choices(range(60, 72), k=draw.randint(3, 12))] for _ in range(number)]
+    return json.dumps({"train": drawn, "valid": drawn[:5], "test": drawn[5:11]})
+
+
+DATA = {
+    "language_modelling": ("text.txt", text),
+    "classification": ("labelled.csv", labelled),
+    "tagging": ("tagged.tsv", tagged),
+    "forecasting": ("series.csv", series),
+    "music": ("pieces.json", pieces),
+}
+"""The name and the content of the file that `data.path` names, by task; the data of the others are made up."""
 
 
 def write(folder: Path, config: str = PLAIN) -> list[str]:
     """Puts data and a config into a folder; returns the arguments of `train`: a run in `<folder>/runs/small`."""
-    name, content = DATA[tomllib.loads(config)["task"]["name"]]
-    (folder / name).write_text(content(), encoding="utf-8")
     (folder / "small.toml").write_text(config, encoding="utf-8")
-    return [str(folder / "small.toml"), f"data.path={folder / name}", f"run.dir={folder / 'runs'}"]
+    arguments = [str(folder / "small.toml"), f"run.dir={folder / 'runs'}"]
+    task = tomllib.loads(config)["task"]["name"]
+    if task in DATA:
+        name, content = DATA[task]
+        (folder / name).write_text(content(), encoding="utf-8")
+        arguments.insert(1, f"data.path={folder / name}")
+    return arguments
 
 
 def config(folder: Path, *assignments: str, toml: str = PLAIN) -> Any:

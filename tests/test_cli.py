@@ -11,7 +11,7 @@ from small import PLAIN, ROOT, environment, finished, python, result, rows, snap
 from seqmodels.cli import main
 from seqmodels.training.progress import format_measure
 
-COMMANDS = ("train", "evaluate", "generate", "benchmark")
+COMMANDS = ("train", "evaluate", "generate", "predict", "analyze", "data", "benchmark")
 
 
 def lines(capsys):
@@ -296,12 +296,36 @@ def test_the_likeliest_text_needs_no_seed(capsys):
         (["--top-k", "0"], "top_k must be at least 1"),
         (["--top-p", "0"], "top_p must be above 0"),
         (["--top-p", "1.5"], "top_p must be above 0"),
+        (["--repetition-penalty", "0"], "repetition_penalty must be a number above 0"),
+        (["--beam", "3", "--temperature", "1", "--top-k", "2"], "leave out --temperature, --top-k"),
+        (["--beam", "3", "--repetition-penalty", "1.2"], "leave out --repetition-penalty"),
+        (["--beam", "2", "--samples", "3"], "2 beams give at most 2 texts (got 3)"),
     ],
 )
 def test_what_cannot_be_generated(options, fault, capsys):
     assert main(["generate", str(finished().path), *options]) == 2
     (line,) = lines(capsys)
     assert fault in line
+
+
+def test_a_penalty_makes_another_text(capsys):
+    plain, same, other = (
+        generate(capsys, "--length", "60", *options)
+        for options in ((), ("--repetition-penalty", "1"), ("--repetition-penalty", "1.8"))
+    )
+    assert plain == same != other
+
+
+def test_beams_find_the_likeliest_line_whatever_the_seed(capsys):
+    one = generate(capsys, "--prompt", "the c", "--beam", "3", "--length", "12")
+    assert one.startswith("the c")
+    assert one.count("\n") == 1
+    assert generate(capsys, "--prompt", "the c", "--beam", "3", "--length", "12", "--seed", "5") == one
+    several = generate(capsys, "--prompt", "the c", "--beam", "3", "--length", "12", "--samples", "2")
+    first, text, second, _ = several.splitlines()
+    assert text + "\n" == one
+    assert re.fullmatch(r"--- 1 of 2, log-probability -\d+\.\d\d nats ---", first)
+    assert second.startswith("--- 2 of 2, ")
 
 
 def test_generate_writes_as_it_draws():
@@ -322,7 +346,7 @@ def test_generate_writes_as_it_draws():
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("seqmodels.commands.configs.load", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("seqmodels.commands.training.configs.load", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["train", "a.toml"])
 

@@ -13,6 +13,7 @@ from seqmodels.analysis.gradient_flow import norm, state_gradients
 from seqmodels.analysis.jacobians import lyapunov_exponents
 from seqmodels.cells import LSTM
 from seqmodels.cells.base import Array, PyTree
+from seqmodels.data.bpe import BytePairs
 from seqmodels.data.vocabulary import Vocabulary
 from seqmodels.engines import trajectory
 from seqmodels.models import LanguageModel
@@ -29,7 +30,7 @@ class Reader(NamedTuple):
 
     model: LanguageModel
     params: PyTree
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | BytePairs
 
     def symbols(self, text: str) -> list[str]:
         """The text, symbol by symbol, as the model reads it."""

@@ -52,10 +52,18 @@ class VariationalDropout(Wrapper):
     def noise(
         self, params: PyTree, key: Array, steps: int, batch_shape: tuple[int, ...]
     ) -> tuple[DroppedParams, PyTree]:
-        """Puts the two masks beside the inner cell's parameters."""
+        """Puts the two masks beside the inner cell's parameters.
+
+        Raises:
+          ValueError: if h is to be dropped of a cell that has no product with it, such as `IndRNN`.
+        """
         key_x, key_h, key_inner = jax.random.split(key, 3)
         h = self.cell.hidden(self.cell.initial_state(params, batch_shape))
         recurrent_rate = self.rate if self.recurrent_rate is None else self.recurrent_rate
+        if recurrent_rate and not jax.tree.leaves(jax.eval_shape(self.cell.recur, params, h)):
+            raise ValueError(
+                f"{type(self.cell).__name__} has no product with h that could be dropped; recurrent_rate=0"
+            )
         masks = {
             "x": dropout_mask(key_x, self.rate, (*batch_shape, _input_size(params)), h.dtype),
             "h": dropout_mask(key_h, recurrent_rate, h.shape, h.dtype),

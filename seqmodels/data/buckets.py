@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from seqmodels.data.permutations import permutation
 from seqmodels.data.sources import DataError
 
 Ids = npt.NDArray[np.int32]
+B_co = TypeVar("B_co", covariant=True)
 _MULTIPLE = 8
 
 
@@ -28,6 +29,17 @@ class LabelledBatch(NamedTuple):
     lengths: Ids
     labels: Ids
     mask: npt.NDArray[np.bool_]
+
+
+class Examples(Protocol[B_co]):
+    """A split as numbers, of which batches can be made."""
+
+    @property
+    def lengths(self) -> Ids:
+        """Symbols of each example, int32 [n]."""
+
+    def batch(self, rows: npt.NDArray[np.int64], size: int, width: int) -> B_co:
+        """The examples `rows` as a batch of `size` rows, `width` symbols wide."""
 
 
 class Numbered(NamedTuple):
@@ -78,7 +90,17 @@ def bucket_widths(lengths: npt.ArrayLike, number: int) -> tuple[int, ...]:
     return tuple(sorted({max(math.ceil(width / _MULTIPLE), 1) * _MULTIPLE for width in (*rising[places], rising[-1])}))
 
 
-class BucketStream:
+def width_of(lengths: npt.ArrayLike) -> int:
+    """The width of a batch of texts that come by themselves: a power of two, so that there are few; at least 8.
+
+    Example:
+      >>> width_of([3]), width_of([9, 17])
+      (8, 32)
+    """
+    return max(_MULTIPLE, 1 << (int(np.max(lengths)) - 1).bit_length())
+
+
+class BucketStream(Generic[B_co]):
     """Training batches without end, each of texts that fit about the same width.
 
     Every epoch takes the texts in a new random order, sorts them by the bucket that they fall into and by nothing else,
@@ -101,16 +123,16 @@ class BucketStream:
       [(2, 8), (2, 16)]
     """
 
-    def __init__(self, examples: Numbered, widths: Sequence[int], batch_size: int, *, group: int = 1) -> None:
+    def __init__(self, examples: Examples[B_co], widths: Sequence[int], batch_size: int, *, group: int = 1) -> None:
         self.examples = examples
         self.widths = np.asarray(widths)
         self.batch_size = batch_size
         self.group = group
         self._buckets = np.searchsorted(self.widths, examples.lengths)
-        self._groups = len(examples.texts) // (batch_size * group)
+        self._groups = len(self._buckets) // (batch_size * group)
         if self._groups == 0:
             raise DataError(
-                f"there are {len(examples.texts):,} training examples, but a step needs {batch_size * group:,}; lower "
+                f"there are {len(self._buckets):,} training examples, but a step needs {batch_size * group:,}; lower "
                 "data.batch_size or training.accumulate"
             )
         self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
@@ -119,7 +141,7 @@ class BucketStream:
         """Batches in an epoch."""
         return self._groups * self.group
 
-    def at(self, step: int, seed: int) -> LabelledBatch:
+    def at(self, step: int, seed: int) -> B_co:
         """The batch of a training step, a pure function of step and seed."""
         epoch, index = divmod(step, len(self))
         rows = self._epoch(epoch, seed)[index // self.group]
@@ -130,13 +152,13 @@ class BucketStream:
         """The examples of every group of batches, [groups, B · group]; that of the last call is remembered."""
         if self._plan is None or self._plan[0] != (epoch, seed):
             size = self.batch_size * self.group
-            taken = permutation(len(self.examples.texts), seed, epoch, 0)[: self._groups * size]
+            taken = permutation(len(self._buckets), seed, epoch, 0)[: self._groups * size]
             taken = taken[np.argsort(self._buckets[taken], kind="stable")].reshape(self._groups, size)
             self._plan = (epoch, seed), taken[permutation(self._groups, seed, epoch, 1)]
         return self._plan[1]
 
 
-class EvaluationBuckets:
+class EvaluationBuckets(Generic[B_co]):
     """Every example exactly once, in batches of the same few widths; rows that are missing in the last are masked.
 
     Args:
@@ -151,7 +173,7 @@ class EvaluationBuckets:
       [((2, 8), [True, True]), ((2, 16), [True, False])]
     """
 
-    def __init__(self, examples: Numbered, widths: Sequence[int], batch_size: int) -> None:
+    def __init__(self, examples: Examples[B_co], widths: Sequence[int], batch_size: int) -> None:
         self.examples = examples
         self.widths = np.asarray(widths)
         self.batch_size = batch_size
@@ -162,7 +184,7 @@ class EvaluationBuckets:
         """Number of batches."""
         return math.ceil(len(self._order) / self.batch_size)
 
-    def __iter__(self) -> Iterator[LabelledBatch]:
+    def __iter__(self) -> Iterator[B_co]:
         for number in range(len(self)):
             rows = self._order[number * self.batch_size :][: self.batch_size]
             width = self.widths[self._buckets[rows].max()]

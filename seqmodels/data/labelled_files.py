@@ -11,10 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from seqmodels.data.labelled_text import Example, LabelledText, hold_out, labels_of
 from seqmodels.data.sources import DataError
-from seqmodels.data.text_files import check_exists, read_text
+from seqmodels.data.text_files import check_exists, places_of_splits, read_text
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl")
-_SPLITS: Final = {"train": ("train",), "valid": ("valid", "validation", "dev"), "test": ("test",)}
 _HELD_OUT: Final = 0.1
 
 
@@ -46,25 +45,12 @@ def from_path(path: Path, columns: Columns, *, seed: int = 0) -> LabelledText:
       DataError: if something is missing, empty, wrong or not UTF-8: file, line, and what to do.
     """
     check_exists(path)
-    places = _places_of_splits(path) if path.is_dir() else {}
+    places = places_of_splits(path, ("", *SUFFIXES)) if path.is_dir() else {}
     splits = {split: _read(place, columns) for split, place in (places or {"train": path}).items()}
     for split in ("test", "valid"):
         if split not in splits:
             splits["train"], splits[split] = hold_out(splits["train"], _HELD_OUT, seed=seed, name=str(path))
     return LabelledText(path.name, labels_of(splits["train"]), splits["train"], splits["valid"], splits["test"])
-
-
-def _places_of_splits(folder: Path) -> dict[str, Path]:
-    """The file or folder of each split; none if the folder does not have a training split."""
-    found = {}
-    for split, names in _SPLITS.items():
-        candidates = [folder / f"{name}{suffix}" for name in names for suffix in ("", *SUFFIXES)]
-        there = [place for place in candidates if place.exists()]
-        if len(there) > 1:
-            raise DataError(f"{folder}: {there[0].name} and {there[1].name} are both for {split}; remove one of them")
-        if there:
-            found[split] = there[0]
-    return found if "train" in found else {}
 
 
 def _read(path: Path, columns: Columns) -> tuple[Example, ...]:

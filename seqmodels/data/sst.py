@@ -9,11 +9,42 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from seqmodels.data.labelled_text import Example, LabelledText
-from seqmodels.data.sources import SST, DataError, fetch, read_bytes
+from seqmodels.data.sources import DataError, Source, SourceFile, fetch, read_bytes
+
+_SST_PAGE = "the zip at https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip"
+
+SST = Source(
+    name="sst_trees",
+    files=(
+        SourceFile(
+            name="train.txt",
+            size=2_160_058,
+            sha256="e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7",
+            urls=(),
+            page=_SST_PAGE,
+        ),
+        SourceFile(
+            name="dev.txt",
+            size=280_825,
+            sha256="0e9336aed6e4730e19f58d00a77b3f0297efdb755f7b5e598c98a05e3f97ea40",
+            urls=(),
+            page=_SST_PAGE,
+        ),
+        SourceFile(
+            name="test.txt",
+            size=559_614,
+            sha256="6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
+            urls=(),
+            page=_SST_PAGE,
+        ),
+    ),
+    licence="none stated; for research",
+    about="Stanford Sentiment Treebank (Socher et al., 2013): 11,855 parsed sentences, every span labelled 0 to 4.",
+)
 
 FIVE: Final = {"0": "very negative", "1": "negative", "2": "neutral", "3": "positive", "4": "very positive"}
 TWO: Final = {"0": "negative", "1": "negative", "3": "positive", "4": "positive"}
-_TOKEN = re.compile(r"\((\d) |(\))|([^\s()]+)")
+_TOKEN = re.compile(r"\((\d) |(\))|([^ ()]+)")  # a word may hold another blank, as "8 1/2" does
 _ESCAPED: Final = {"-LRB-": "(", "-RRB-": ")"}
 
 
@@ -78,7 +109,7 @@ def sst2(folder: Path | None = None, *, phrases: bool = False) -> LabelledText:
     Raises:
       DataError: if the files are missing or wrong.
     """
-    return from_trees("sst2", _texts(folder), TWO, phrases=phrases)
+    return from_trees("sst2", read_texts(folder), TWO, phrases=phrases)
 
 
 def sst5(folder: Path | None = None, *, phrases: bool = False) -> LabelledText:
@@ -86,7 +117,7 @@ def sst5(folder: Path | None = None, *, phrases: bool = False) -> LabelledText:
 
     Args and errors are those of `sst2`.
     """
-    return from_trees("sst5", _texts(folder), FIVE, phrases=phrases)
+    return from_trees("sst5", read_texts(folder), FIVE, phrases=phrases)
 
 
 def from_trees(name: str, texts: Mapping[str, str], labels: Mapping[str, str], *, phrases: bool) -> LabelledText:
@@ -101,7 +132,7 @@ def from_trees(name: str, texts: Mapping[str, str], labels: Mapping[str, str], *
     Raises:
       DataError: if a line is not a tree.
     """
-    trees = {file: _trees(file, text) for file, text in texts.items()}
+    trees = {file: read_trees(file, text) for file, text in texts.items()}
     sentences = {file: [(place, spans[0]) for place, spans in found] for file, found in trees.items()}
     train = sentences["train.txt"]
     if phrases:
@@ -120,13 +151,18 @@ def from_trees(name: str, texts: Mapping[str, str], labels: Mapping[str, str], *
     )
 
 
-def _texts(folder: Path | None) -> dict[str, str]:
+def read_texts(folder: Path | None) -> dict[str, str]:
+    """What stands in the three files, by their names; the folder is that of `sst2`."""
     paths = fetch(SST, folder)
     return {file.name: read_bytes(paths[file.name]).decode("utf-8") for file in SST.files}
 
 
-def _trees(file: str, text: str) -> list[tuple[str, list[Span]]]:
-    """The spans of every tree of a file, with the place of its line."""
+def read_trees(file: str, text: str) -> list[tuple[str, list[Span]]]:
+    """The spans of every tree of a file, with the place of its line.
+
+    Raises:
+      DataError: if a line is not a tree.
+    """
     found = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -141,5 +177,7 @@ def _trees(file: str, text: str) -> list[tuple[str, list[Span]]]:
 def _examples(spans: Sequence[tuple[str, Span]], labels: Mapping[str, str]) -> tuple[Example, ...]:
     """Those that have a class."""
     return tuple(
-        Example(" ".join(span.words), labels[span.label], place) for place, span in spans if span.label in labels
+        Example(" ".join(" ".join(span.words).split()), labels[span.label], place)
+        for place, span in spans
+        if span.label in labels
     )

@@ -9,9 +9,14 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from seqmodels.data.permutations import permutation
 from seqmodels.data.sources import DataError
 
 _BUFFERED_BATCHES = 4
+_NEAR_HALF_AND_WHOLE = (0.05, 0.95)
+_NORMAL = (0.0668, 0.2417, 0.383, 0.2417, 0.0668)
+"""The shares of a normal distribution within half a deviation of -2 (and all beyond), -1, 0, 1 and 2 of them."""
+_LENGTHS = 1  # sets the order of lengths apart from all else that a seed and an epoch decide
 
 B_co = TypeVar("B_co", covariant=True)
 
@@ -69,9 +74,15 @@ class TokenStream:
       shift: begin every epoch at another place, up to T-1 tokens on (the text read as a ring), so that the borders of
         the windows, over which no gradient flows, are not always the same. False is the plain recipe of the
         literature.
+      variable: windows differ in length, so that their borders move within an epoch too. Their lengths are about
+        normal around T, one in twenty around T/2, with a deviation of T/14, and lie on a grid of that, so that there
+        are ten of them at most. Each epoch has the same ones in another order, decided by seed and epoch.
 
     Raises:
       DataError: if the rows are shorter than a window.
+
+    References:
+      Merity, Keskar & Socher (2018), Regularizing and optimizing LSTM language models (variable lengths).
 
     Example:
       >>> stream = TokenStream(np.arange(9, dtype=np.int32), batch_size=2, window=3)
@@ -81,7 +92,15 @@ class TokenStream:
       ([[0, 1, 2], [4, 5, 6]], [[1, 2, 3], [5, 6, 7]])
     """
 
-    def __init__(self, tokens: npt.NDArray[np.int32], batch_size: int, window: int, *, shift: bool = False) -> None:
+    def __init__(
+        self,
+        tokens: npt.NDArray[np.int32],
+        batch_size: int,
+        window: int,
+        *,
+        shift: bool = False,
+        variable: bool = False,
+    ) -> None:
         _check(batch_size, window)
         needed = batch_size * (window + 1)
         if tokens.size < needed:
@@ -93,34 +112,50 @@ class TokenStream:
         self.batch_size = batch_size
         self.window = window
         self.shift = shift
-        row = tokens.size // batch_size
-        self._length = (row - 1) // window
-        # [B, T+1]: where the inputs of the first window stand, and one more for the last target.
-        self._places = np.arange(batch_size)[:, None] * row + np.arange(window + 1)
+        self.variable = variable
+        self._row = tokens.size // batch_size
+        self._lengths = _window_lengths(self._row - 1, window, variable=variable)
+        self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         """Windows in an epoch."""
-        return self._length
+        return self._lengths.size
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The lengths of windows that there are."""
+        return tuple(np.unique(self._lengths).tolist())
 
     def __getitem__(self, index: int) -> Batch:
-        """Window `index` of an epoch that begins at the first token."""
+        """Window `index` of an epoch that begins at the first token, with windows of rising length."""
         if not 0 <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
-        return self._at(index, offset=0)
+        return self._at(index, self._lengths, offset=0)
 
     def at(self, step: int, seed: int) -> Batch:
         """The batch of a training step, a pure function of step and seed.
 
         Args:
           step: 0, 1, 2, ... without end; every `len(self)` steps a new epoch begins.
-          seed: decides where epochs begin if `shift`; without it, it decides nothing: a stream keeps its order.
+          seed: decides where epochs begin if `shift`, and the order of the lengths if `variable`; else nothing: a
+            stream keeps its order.
         """
         epoch, index = divmod(step, len(self))
-        return self._at(index, self._offset(epoch, seed) if self.shift else 0)
+        return self._at(index, self._epoch(epoch, seed), self._offset(epoch, seed) if self.shift else 0)
 
-    def _at(self, index: int, offset: int) -> Batch:
-        tokens = self.tokens.take(self._places + (offset + index * self.window), mode="wrap")
+    def _at(self, index: int, lengths: npt.NDArray[np.int64], offset: int) -> Batch:
+        # [B, 1] and [T+1]: where each row's window begins, and one more place for the last target.
+        begin = np.arange(self.batch_size)[:, None] * self._row + (offset + lengths[:index].sum())
+        tokens = self.tokens.take(begin + np.arange(lengths[index] + 1), mode="wrap")
         return Batch(tokens[:, :-1], tokens[:, 1:], np.bool_(index == 0))
+
+    def _epoch(self, epoch: int, seed: int) -> npt.NDArray[np.int64]:
+        """The lengths of all windows of an epoch in their order; that of the last call is remembered."""
+        if not self.variable:
+            return self._lengths
+        if self._plan is None or self._plan[0] != (epoch, seed):
+            self._plan = (epoch, seed), self._lengths[permutation(len(self), seed, epoch, _LENGTHS)]
+        return self._plan[1]
 
     def _offset(self, epoch: int, seed: int) -> int:
         # SeedSequence, unlike Generator's methods, is promised to give the same numbers in every NumPy. It takes no
@@ -200,6 +235,23 @@ def batches(stream: Steps[B_co], *, seed: int, start: int = 0) -> Generator[B_co
         yield from iterator
     finally:
         iterator.close()
+
+
+def _window_lengths(row: int, window: int, *, variable: bool) -> npt.NDArray[np.int64]:
+    """The lengths of as many windows as fit into a row, rising: a fair sample of what they are drawn from."""
+    if not variable:
+        return np.full(row // window, window)
+    deviation = max(round(window / 14), 1)
+    steps = np.arange(-2, 3) * deviation
+    values = np.maximum(np.concatenate([window // 2 + steps, window + steps]), 1)
+    shares = np.outer(_NEAR_HALF_AND_WHOLE, _NORMAL).ravel()
+    number = int(row / (shares @ values)) + 2  # at first more than fit; a single one is a whole window, and fits
+    while True:
+        places = np.searchsorted(shares.cumsum(), (np.arange(number) + 0.5) / number)
+        lengths = np.sort(values[places.clip(max=values.size - 1)])
+        if lengths.sum() <= row:
+            return lengths
+        number -= 1
 
 
 def _check(batch_size: int, window: int) -> None:

@@ -1,11 +1,14 @@
 """The user's own files as text."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from seqmodels.data.sources import DataError, read_bytes
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_SPLITS: Final = {"train": ("train",), "valid": ("valid", "validation", "dev"), "test": ("test",)}
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -47,6 +50,27 @@ def read_text(path: Path, *, any_encoding: bool = False, remedy: str = "save it 
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start + mark:,}; {remedy}") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def places_of_splits(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
+    """The file or folder of each split in a folder; none if it does not have a training split.
+
+    Args:
+      folder: with `train`, `valid` (or `validation`, `dev`) and `test` in it.
+      endings: what may stand behind these names, such as ".csv"; "" for a folder.
+
+    Raises:
+      DataError: if two are for the same split.
+    """
+    found = {}
+    for split, names in _SPLITS.items():
+        candidates = [folder / f"{name}{ending}" for name in names for ending in endings]
+        there = [place for place in candidates if place.exists()]
+        if len(there) > 1:
+            raise DataError(f"{folder}: {there[0].name} and {there[1].name} are both for {split}; remove one of them")
+        if there:
+            found[split] = there[0]
+    return found if "train" in found else {}
 
 
 def _neighbour(path: Path) -> str:

@@ -2,7 +2,19 @@
 
 import re
 
-_WORD = re.compile(r"n't|'?\w+|[^\w\s]")
+_WORD = re.compile(r"n't|'?\w+|[^\w\s]", re.IGNORECASE)
+_NEGATION = re.compile(r"(n't)", re.IGNORECASE)
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text as they are written, punctuation marks and clitics apart.
+
+    Example:
+      >>> tokens("It's GOOD, isn't it?")
+      ['It', "'s", 'GOOD', ',', 'is', "n't", 'it', '?']
+    """
+    text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return _WORD.findall(_NEGATION.sub(r" \1", text))
 
 
 def split_words(text: str) -> str:
@@ -15,5 +27,4 @@ def split_words(text: str) -> str:
       >>> split_words("It's GOOD,\nisn't it?")
       "it 's good , is n't it ?"
     """
-    text = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("n't", " n't")
-    return " ".join(_WORD.findall(text))
+    return " ".join(tokens(text.lower()))

@@ -4,12 +4,10 @@ import dataclasses
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, Cell, PyTree, split_key
-from seqmodels.cells.masks import check_rate
-from seqmodels.engines import unroll
-from seqmodels.layers import AttentionParams, Bidirectional, Embedding, Linear, LinearParams, Pooling, dropout
+from seqmodels.cells.base import Array, PyTree, split_key
+from seqmodels.layers import AttentionParams, Bidirectional, Linear, LinearParams, Pooling, dropout
+from seqmodels.models.encoder import Encoder
 
 
 class ClassifierParams(NamedTuple):
@@ -22,7 +20,7 @@ class ClassifierParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
+class Classifier(Encoder):
     """Tells the class of a whole sequence: embedding, recurrent cell, one vector of all outputs, one score a class.
 
         p(class | x₁ … x_n) = softmax(pool(y₁ … y_n) W + b)
@@ -41,6 +39,7 @@ class Classifier:
       compute_dtype: of products and activations, "float32" or "bfloat16"; parameters stay as they are.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> import seqmodels as sm
       >>> cell = sm.Bidirectional(sm.LSTM(hidden_size=8), sm.LSTM(hidden_size=8))
       >>> model = Classifier(vocabulary_size=10, embedding_size=4, cell=cell, classes=3, pooling="max")
@@ -54,30 +53,12 @@ class Classifier:
       sentence representations (a comparison of poolings).
     """
 
-    vocabulary_size: int
-    embedding_size: int
-    cell: Cell | Bidirectional
-    classes: int
     pooling: str = "last"
-    embedding_dropout: float = 0.0
-    input_dropout: float = 0.0
-    output_dropout: float = 0.0
-    variational: bool = False
-    method: str = "auto"
-    compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        """Checks rates and sizes."""
-        check_rate("embedding_dropout", self.embedding_dropout)
-        check_rate("input_dropout", self.input_dropout)
-        check_rate("output_dropout", self.output_dropout)
-        if self.classes < 2:
-            raise ValueError(f"a classifier needs two classes at least (got {self.classes})")
+        """Checks rates, sizes and the pooling."""
+        super().__post_init__()
         Pooling(self.pooling)
-
-    @property
-    def _embedding(self) -> Embedding:
-        return Embedding(self.vocabulary_size, self.embedding_size, self.embedding_dropout)
 
     @property
     def _pooling(self) -> Pooling:
@@ -87,7 +68,7 @@ class Classifier:
         """Draws all parameters."""
         key_embedding, key_cell, key_pooling, key_output = jax.random.split(key, 4)
         return ClassifierParams(
-            embedding=self._embedding.init(key_embedding),
+            embedding=self.embedding.init(key_embedding),
             cell=self.cell.init(key_cell, self.embedding_size),
             pooling=self._pooling.init(key_pooling, self.cell.output_size),
             output=Linear(self.classes).init(key_output, self.cell.output_size),
@@ -119,10 +100,8 @@ class Classifier:
           `(state, logits)`: logits [batch, K] in float32.
         """
         key_embedding, key_input, key_cell, key_output = split_key(key, 4)
-        dtype = jnp.dtype(self.compute_dtype)
-        xs = self._embedding.apply(params.embedding, inputs, key=key_embedding, dtype=dtype)
-        xs = dropout(key_input, xs, self.input_dropout, variational=self.variational)
-        state, ys = unroll(self.cell, params.cell, xs, state, lengths=lengths, method=self.method, key=key_cell)
+        xs = self.embed(params.embedding, inputs, key=key_embedding)
+        state, ys = self.read(params.cell, xs, state, lengths=lengths, key_input=key_input, key_cell=key_cell)
         pooled = self._pooling.apply(params.pooling, ys, lengths)
         pooled = dropout(key_output, pooled, self.output_dropout)
         return state, Linear(self.classes).apply(params.output, pooled)

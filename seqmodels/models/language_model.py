@@ -108,7 +108,7 @@ class LanguageModel:
         resets: Array | None = None,
         key: Array | None = None,
     ) -> tuple[PyTree, Array]:
-        """Reads whole sequences.
+        """Reads whole sequences: `features`, then `drop`, then `scores`.
 
         Args:
           params: as made by `init`.
@@ -121,26 +121,48 @@ class LanguageModel:
         Returns:
           `(state, logits)`: logits [batch, time, V] in float32 for the symbol after each input.
         """
-        key_embedding, key_input, key_cell, key_output = split_key(key, 4)
+        state, ys = self.features(params, inputs, state, lengths=lengths, resets=resets, key=key)
+        return state, self.scores(params, self.drop(ys, key=key))
+
+    def features(
+        self,
+        params: LanguageModelParams,
+        inputs: Array,
+        state: PyTree = None,
+        *,
+        lengths: Array | None = None,
+        resets: Array | None = None,
+        key: Array | None = None,
+    ) -> tuple[PyTree, Array]:
+        """The cell's outputs, whole; the arguments are those of `apply`.
+
+        Returns:
+          `(state, ys)`: ys [batch, time, F] of the compute type.
+        """
+        key_embedding, key_input, key_cell, _ = split_key(key, 4)
         xs = self._embed(params, inputs, key_embedding)
         xs = dropout(key_input, xs, self.input_dropout, variational=self.variational)
-        state, ys = unroll(
+        return unroll(
             self.cell, params.cell, xs, state, lengths=lengths, resets=resets, method=self.method, key=key_cell
         )
-        ys = dropout(key_output, ys, self.output_dropout, variational=self.variational)
-        return state, self._score(params, ys)
+
+    def drop(self, ys: Array, *, key: Array | None) -> Array:
+        """Outputs [batch, time, F] after the output's dropout; `key` is the one that `features` was given."""
+        *_, key_output = split_key(key, 4)
+        return dropout(key_output, ys, self.output_dropout, variational=self.variational)
+
+    def scores(self, params: LanguageModelParams, ys: Array) -> Array:
+        """One score a symbol, float32 [..., V], from the cell's outputs [..., F]."""
+        output = params.output._replace(w=params.embedding.T) if self.tied else params.output
+        return Linear(self.vocabulary_size).apply(output, ys)
 
     def step(self, params: LanguageModelParams, state: PyTree, token: Array) -> tuple[PyTree, Array]:
         """Reads one symbol a row, integers [...]; returns `(state, logits)` with logits [..., V]."""
         state, y_t = self.cell.step(params.cell, state, self._embed(params, token, None))
-        return state, self._score(params, y_t)
+        return state, self.scores(params, y_t)
 
     def _embed(self, params: LanguageModelParams, ids: Array, key: Array | None) -> Array:
         return self._embedding.apply(params.embedding, ids, key=key, dtype=jnp.dtype(self.compute_dtype))
-
-    def _score(self, params: LanguageModelParams, ys: Array) -> Array:
-        output = params.output._replace(w=params.embedding.T) if self.tied else params.output
-        return Linear(self.vocabulary_size).apply(output, ys)
 
 
 def _uniform(key: Array, params: PyTree, bound: float) -> PyTree:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,8 @@ class Sampling:
       temperature: divides the scores; below 1 safer, above 1 wilder, 0 always the likeliest symbol.
       top_k: draws among the k likeliest symbols only, and any as likely as the last of them; None: among all.
       top_p: draws among the likeliest symbols that together have at least this probability; None: among all.
+      repetition_penalty: divides the positive scores of symbols that are in the text already, the prompt included, and
+        multiplies their negative ones; above 1 they become less likely.
 
     Example:
       >>> draw = Sampling(top_k=1).draw
@@ -31,12 +34,14 @@ class Sampling:
 
     References:
       Fan, Lewis & Dauphin (2018), Hierarchical neural story generation (top-k); Holtzman et al. (2020), The curious
-      case of neural text degeneration (top-p).
+      case of neural text degeneration (top-p); Keskar et al. (2019), CTRL: a conditional transformer language model for
+      controllable generation (the penalty).
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -46,14 +51,22 @@ class Sampling:
             raise ValueError(f"top_k must be at least 1 (got {self.top_k})")
         if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p must be above 0 and at most 1 (got {self.top_p})")
+        if not 0.0 < self.repetition_penalty < math.inf:
+            raise ValueError(f"repetition_penalty must be a number above 0 (got {self.repetition_penalty})")
 
-    def draw(self, key: Array, logits: Array) -> Array:
-        """One symbol a row from scores [..., V]: integers [...]."""
+    def draw(self, key: Array, logits: Array, seen: Array | None = None) -> Array:
+        """One symbol a row from scores [..., V]: integers [...]; `seen` as for `penalize`."""
+        logits = logits if seen is None else self.penalize(logits, seen)
         if self.temperature == 0.0:
             return jnp.argmax(logits, axis=-1)
         logits = logits - logits.max(axis=-1, keepdims=True)  # keeps a tiny temperature from making infinities equal
         logits = self.restrict(logits / self.temperature)
         return jax.random.categorical(key, logits, axis=-1)
+
+    def penalize(self, logits: Array, seen: Array) -> Array:
+        """Lowers the scores of the symbols that are in the text already; `seen` has a boolean for each score."""
+        lowered = jnp.where(logits > 0.0, logits / self.repetition_penalty, logits * self.repetition_penalty)
+        return jnp.where(seen, lowered, logits)
 
     def restrict(self, logits: Array) -> Array:
         """Sets the scores of all symbols that may not be drawn to minus infinity; at least one remains."""
@@ -69,31 +82,42 @@ class Sampling:
         return logits
 
 
+class _Text(NamedTuple):
+    """What each step reads: the state, the scores of the next symbol [rows, V], and which symbols are there already.
+
+    `seen` [rows, V] is None where nothing depends on it.
+    """
+
+    state: PyTree
+    logits: Array
+    seen: Array | None
+
+
 @functools.partial(jax.jit, static_argnames=("model", "sampling", "steps"))
 def _draw_chunk(
     model: LanguageModel,
     params: LanguageModelParams,
-    state: PyTree,
-    logits: Array,
+    text: _Text,
     key: Array,
     start: Array,
     *,
     sampling: Sampling,
     steps: int,
-) -> tuple[PyTree, Array, Array]:
+) -> tuple[_Text, Array]:
     """Draws `steps` symbols a row; the number of the symbol decides its randomness, not the chunk."""
 
-    def body(carry: tuple[PyTree, Array], position: Array) -> tuple[tuple[PyTree, Array], Array]:
-        state, logits = carry
-        token = sampling.draw(jax.random.fold_in(key, position), logits)
-        return model.step(params, state, token), token
+    def body(text: _Text, position: Array) -> tuple[_Text, Array]:
+        token = sampling.draw(jax.random.fold_in(key, position), text.logits, text.seen)
+        state, logits = model.step(params, text.state, token)
+        seen = None if text.seen is None else text.seen.at[jnp.arange(token.size), token].set(True)
+        return _Text(state, logits, seen), token
 
-    (state, logits), tokens = jax.lax.scan(body, (state, logits), start + jnp.arange(steps))
-    return state, logits, tokens.T
+    text, tokens = jax.lax.scan(body, text, start + jnp.arange(steps))
+    return text, tokens.T
 
 
 @functools.partial(jax.jit, static_argnames=("model",))
-def _read(model: LanguageModel, params: LanguageModelParams, prompt: Array) -> tuple[PyTree, Array]:
+def read_prompt(model: LanguageModel, params: LanguageModelParams, prompt: Array) -> tuple[PyTree, Array]:
     """The state and scores after a prompt [rows, time]."""
     state, logits = model.apply(params, prompt)
     return state, logits[:, -1]
@@ -123,9 +147,15 @@ def generate(
     Yields:
       Integers [rows, n] with n <= chunk, together [rows, length].
     """
-    state, logits = _read(model, params, jnp.asarray(prompt))
+    state, logits = read_prompt(model, params, jnp.asarray(prompt))
+    text = _Text(state, logits, None if sampling.repetition_penalty == 1.0 else _seen(prompt, model.vocabulary_size))
     for start in range(0, length, chunk):
-        state, logits, tokens = _draw_chunk(
-            model, params, state, logits, key, jnp.asarray(start), sampling=sampling, steps=chunk
-        )
+        text, tokens = _draw_chunk(model, params, text, key, jnp.asarray(start), sampling=sampling, steps=chunk)
         yield np.asarray(tokens)[:, : length - start]
+
+
+def _seen(prompt: np.ndarray, vocabulary_size: int) -> Array:
+    """Which symbols are in each row of a prompt: booleans [rows, V]."""
+    seen = np.zeros((len(prompt), vocabulary_size), bool)
+    np.put_along_axis(seen, prompt, True, axis=1)
+    return jnp.asarray(seen)

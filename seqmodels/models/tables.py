@@ -35,6 +35,7 @@ class Layers:
     weight_drop: Annotated[Rate, Field(description="rate of dropping recurrent weights")] = 0.0
     recurrent_dropout: Annotated[Rate, Field(description="rate of dropping h, one mask for all steps")] = 0.0
     zoneout: Annotated[Rate, Field(description="probability that a state unit keeps its value")] = 0.0
+    top_size: Annotated[int | None, Field(ge=1, description="units of the top layer; default: hidden_size")] = None
     residual: Annotated[bool, Field(description="adds each layer's input to its output, above the first layer")] = False
     learned_state: Annotated[bool, Field(description="the initial state is a parameter")] = False
 
@@ -42,9 +43,10 @@ class Layers:
         """The cell, stacked and regularised."""
         name = getattr(self, "name")  # noqa: B009 (declared by the subclasses made below)
         own = {key: getattr(self, key) for key, _, _ in _own_fields(CELLS[name])}
-        cell = CELLS[name](**own)
+        sizes = [own["hidden_size"]] * (self.layers - 1) + [self.top_size or own["hidden_size"]]
+        cells = [CELLS[name](**{**own, "hidden_size": size}) for size in sizes]
         return Stack(
-            tuple(self._layer(cell, above=number > 0) for number in range(self.layers)),
+            tuple(self._layer(cell, above=number > 0) for number, cell in enumerate(cells)),
             dropout=self.dropout,
             variational=self.variational,
         )

@@ -4,27 +4,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import ArrayLike
 from pydantic import Field
 
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.config import config
-from seqmodels.data.buckets import BucketStream, EvaluationBuckets, LabelledBatch, Numbered, bucket_widths
+from seqmodels.data.buckets import BucketStream, EvaluationBuckets, LabelledBatch, Numbered, bucket_widths, width_of
+from seqmodels.data.inputs import Input, texts_of
 from seqmodels.data.labelled_files import Columns, from_path
 from seqmodels.data.labelled_sets import LABELLED_SETS, labelled_set
 from seqmodels.data.labelled_text import LabelledText
 from seqmodels.data.sources import DataError
 from seqmodels.data.streams import batches
+from seqmodels.data.vectors import read_vectors
 from seqmodels.data.vocabulary import Vocabulary
 from seqmodels.data.words import split_words
-from seqmodels.engines import ENGINES
-from seqmodels.layers import POOLINGS, Bidirectional
+from seqmodels.layers import POOLINGS
 from seqmodels.models import Classifier
-from seqmodels.models.tables import CellTable, Rate
+from seqmodels.models.encoder_table import EncoderTable
 from seqmodels.tasks.bag_of_words import Bags, fit
 from seqmodels.tasks.confusion import Confusion
+from seqmodels.training.loop import batched
 from seqmodels.training.optimizers import OptimizerConfig
 from seqmodels.training.tables import Devices, Run, Training
 from seqmodels.training.task import Sums
@@ -51,6 +55,9 @@ class DataTable:
     dir: Annotated[str | None, Field(description="folder with the data set's files; default: download to a cache")] = (
         None
     )
+    vectors: Annotated[
+        str | None, Field(description="file of vectors of words, in GloVe's format, to begin the embedding with")
+    ] = None
     text_column: Annotated[str, Field(min_length=1, description="of data.path: the column of the texts")] = "text"
     label_column: Annotated[str, Field(min_length=1, description="of data.path: the column of the labels")] = "label"
     split_seed: Annotated[int, Field(ge=0, description="decides what is held out of data.path without splits")] = 0
@@ -66,25 +73,19 @@ class DataTable:
 
     def __post_init__(self) -> None:
         """Makes paths whole, so that the config in the run folder means the same from anywhere."""
-        for key in ("path", "dir"):
+        for key in ("path", "dir", "vectors"):
             value = getattr(self, key)
             if value is not None:
                 object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
+        if self.vectors is not None and self.unit != "word":
+            raise ValueError(f"vectors are of words, but unit is {self.unit}; leave vectors out, or set unit=word")
 
 
 @config
-class ModelTable:
+class ModelTable(EncoderTable):
     """The table `[model]`."""
 
-    cell: CellTable
-    directions: Annotated[Literal[1, 2], Field(description="2: one cell reads forwards, another one backwards")] = 1
     pooling: Annotated[Literal[tuple(POOLINGS)], Field(description="how the outputs become one vector")] = "last"  # type: ignore[valid-type]  # mypy wants the names spelled out
-    embedding_size: Annotated[int, Field(ge=1)] = 64
-    embedding_dropout: Annotated[Rate, Field(description="rate of dropping whole symbols")] = 0.0
-    input_dropout: Annotated[Rate, Field(description="rate of dropping features of the embedded inputs")] = 0.0
-    output_dropout: Annotated[Rate, Field(description="rate of dropping features of the pooled outputs")] = 0.0
-    variational: Annotated[bool, Field(description="one mask for all steps in input dropout")] = False
-    method: Annotated[Literal[("auto", *ENGINES)], Field(description="the engine that runs the cell")] = "auto"  # type: ignore[valid-type]  # mypy wants the names spelled out
 
     def __post_init__(self) -> None:
         """Checks the combination by building the model once."""
@@ -92,19 +93,12 @@ class ModelTable:
 
     def build(self, vocabulary_size: int, classes: int, compute_dtype: str) -> Classifier:
         """The model for a vocabulary and a number of classes."""
-        cell = self.cell.build()
         return Classifier(
             vocabulary_size=vocabulary_size,
-            embedding_size=self.embedding_size,
-            cell=Bidirectional(cell, cell) if self.directions == 2 else cell,
             classes=classes,
             pooling=self.pooling,
-            embedding_dropout=self.embedding_dropout,
-            input_dropout=self.input_dropout,
-            output_dropout=self.output_dropout,
-            variational=self.variational,
-            method=self.method,
             compute_dtype=compute_dtype,
+            **self.encoder(),
         )
 
 
@@ -138,6 +132,7 @@ class TextClassifier:
         self.vocabulary = vocabulary
         self.classes = classes
         self.model = config.model.build(len(vocabulary), len(classes), config.training.compute_dtype)
+        self._probabilities = jax.jit(lambda params, ids, lengths: jax.nn.softmax(self._logits(params, ids, lengths)))
 
     @staticmethod
     def restore(config: Config, extra: Mapping[str, Any]) -> "TextClassifier":
@@ -157,6 +152,20 @@ class TextClassifier:
             return ids
         return ids[: data.max_length] if data.cut == "end" else ids[-data.max_length :]
 
+    def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
+        """The class of each text, and the probabilities of all; see `seqmodels.tasks.predictor.Predictor`.
+
+        Texts are lines of a .txt file, or stand in the column `data.text_column` of a .csv, .tsv or .jsonl file.
+        """
+        for group in batched(texts_of(given, self.config.data.text_column), rows):
+            read = [self.encode(text) for text in group]
+            numbered = Numbered(read, np.zeros(len(read), np.int32))
+            batch = numbered.batch(np.arange(len(read)), rows, width_of(numbered.lengths))
+            shares = np.asarray(self._probabilities(params, batch.tokens, batch.lengths))
+            for text, share in zip(group, shares, strict=False):  # the batch is filled up
+                probabilities = dict(zip(self.classes, map(float, share), strict=True))
+                yield {"text": text, "label": self.classes[share.argmax()], "probabilities": probabilities}
+
     def init(self, key: Array) -> PyTree:
         """The model's parameters."""
         return self.model.init(key)
@@ -169,12 +178,16 @@ class TextClassifier:
     ) -> tuple[Array, tuple[None, Sums]]:
         """Cross-entropy of the classes, in nats."""
         lengths, labels = jnp.asarray(batch.lengths), jnp.asarray(batch.labels)
-        _, logits = self.model.apply(params, jnp.asarray(batch.tokens), lengths=lengths, key=key)
+        logits = self._logits(params, batch.tokens, lengths, key)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         counted = jnp.asarray(batch.mask).astype(jnp.float32)
         total, weight = (nats * counted).sum(), counted.sum()
         confusion = jnp.zeros(self.measures["confusion"]).at[labels, jnp.argmax(logits, axis=-1)].add(counted)
         return total / weight, (carry, {"loss_nats": (total, weight), "confusion": (confusion, weight)})
+
+    def _logits(self, params: PyTree, tokens: ArrayLike, lengths: ArrayLike, key: Array | None = None) -> Array:
+        """Scores [B, classes] of texts [B, T]."""
+        return self.model.apply(params, jnp.asarray(tokens), lengths=jnp.asarray(lengths), key=key)[1]
 
     def metrics(self, means: Mapping[str, Any]) -> dict[str, float]:
         """The loss, accuracy, macro-F1, and the share of errors."""
@@ -212,6 +225,12 @@ class Classification(TextClassifier):
         self.stream = BucketStream(
             self._splits["train"], self.widths, data.batch_size, group=config.training.accumulate
         )
+        self._vectors = read_vectors(data.vectors, self.vocabulary.symbols, config.model.embedding_size)
+
+    def init(self, key: Array) -> PyTree:
+        """The model's parameters, with the vectors of words that `data.vectors` has."""
+        params = super().init(key)
+        return params._replace(embedding=self._vectors.into(params.embedding))
 
     def _numbered(self, split: str) -> Numbered:
         return Numbered([self.encode(example.text) for example in self.data.split(split)], self.data.numbers(split))
@@ -260,6 +279,8 @@ class Classification(TextClassifier):
             f"{len(self.classes)} classes: {', '.join(self.classes)}",
             f"{len(self.stream):,} batches an epoch, {self.config.data.batch_size} texts, {widths} {unit} wide",
         ]
+        if self.config.data.vectors is not None:
+            lines.append(f"vectors of {len(self._vectors.rows):,} words from {self.config.data.vectors}")
         if empty := sum(int((examples.lengths == 0).sum()) for examples in self._splits.values()):
             lines.append(f"{empty:,} texts are empty")
         return lines

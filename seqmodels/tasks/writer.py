@@ -7,6 +7,7 @@ import numpy as np
 
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.models import Sampling
+from seqmodels.tasks.text_model import Found
 from seqmodels.training.task import Trainable
 
 
@@ -24,3 +25,6 @@ class Writer(Trainable, Protocol):
         self, params: PyTree, prompt: str, key: Array, *, length: int, sampling: Sampling, rows: int = 1
     ) -> Iterator[list[str]]:
         """What comes next in each of `rows` texts, a few symbols at a time."""
+
+    def search(self, params: PyTree, prompt: str, *, length: int, width: int) -> list[Found]:
+        """The likeliest ways to go on to the end of the line, best first, of those that `width` beams find."""

@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,8 @@ from seqmodels.training.seeds import make_seeds
 from seqmodels.training.step import Step, TrainState, make_step
 from seqmodels.training.tables import Run, Training
 from seqmodels.training.task import Task
-from seqmodels.training.watchers import EarlyStopping, PlateauState, PlateauWatcher, StoppingState
+from seqmodels.training.watch import Watch, Watchers
+from seqmodels.training.watchers import AveragingWatcher, PlateauWatcher
 
 T = TypeVar("T")
 
@@ -66,39 +67,6 @@ class Fitted(NamedTuple):
 
 
 @dataclasses.dataclass
-class Watch:
-    """What validation has seen so far; part of every checkpoint.
-
-    Attributes:
-      stopping: for early stopping, which may ask for more than any gain.
-      plateau: for the learning rate.
-      best: the lowest score.
-    """
-
-    stopping: StoppingState
-    plateau: PlateauState
-    best: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as JSON."""
-        return {"stopping": self.stopping.to_json(), "plateau": self.plateau.to_json(), "best": self.best}
-
-    @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote."""
-        stopping, plateau = StoppingState.from_json(saved["stopping"]), PlateauState.from_json(saved["plateau"])
-        return cls(stopping, plateau, saved["best"])
-
-    def update(self, stopping: EarlyStopping, plateau: PlateauWatcher, score: float) -> bool:
-        """Takes in the score of one more validation; returns whether it is the lowest so far."""
-        gained = self.best is None or score < self.best
-        self.best = score if gained else self.best
-        self.stopping = stopping.update(self.stopping, score)
-        self.plateau = plateau.update(self.plateau, score)
-        return gained
-
-
-@dataclasses.dataclass
 class Loop:
     """One run from its first or its last saved step to its end.
 
@@ -123,14 +91,18 @@ class Loop:
     def __post_init__(self) -> None:
         """Builds the step; nothing is compiled or written yet."""
         self.rate = learning_rate(self.optimizer, self.run.steps)
-        self.stopping = self.training.early_stopping
-        self.plateau = PlateauWatcher(self.optimizer.schedule)
+        averaging = self.training.averaging
+        self.watchers = Watchers(
+            self.training.early_stopping,
+            PlateauWatcher(self.optimizer.schedule),
+            AveragingWatcher(averaging.patience if averaging.name == "nt_asgd" else None),
+        )
         self.step: Step = make_step(
             self.task,
             self.optimizer.build(self.run.steps),
             seed=self.run.seed,
             accumulate=self.training.accumulate,
-            averaging=self.training.averaging,
+            averaging=averaging,
         )
         self.update = jax.jit(
             self.step.update, donate_argnums=0, out_shardings=self.placement.state_shardings(self.like())
@@ -175,7 +147,7 @@ class Loop:
         drop_samples_after(self.folder, -1)
         state = self.placement.put_state(jax.jit(self.step.init)(make_seeds(self.run.seed).init))
         self._sample(state, 0)
-        return state, Watch(self.stopping.start(), self.plateau.start())
+        return state, Watch.start(self.watchers)
 
     def _restore(self) -> tuple[TrainState, Watch]:
         """The state of the newest whole checkpoint; the files are cut back to it."""
@@ -194,7 +166,7 @@ class Loop:
         batches = self.batches(start)
         for done in range(start + 1, (until or self.run.steps) + 1):
             if watch.stopping.stop:
-                self.progress.note(f"stopped early: no gain in {self.stopping.patience} validations")
+                self.progress.note(f"stopped early: no gain in {self.watchers.stopping.patience} validations")
                 break
             state = self.update(state, next(batches))
             if done == start + 1:
@@ -230,8 +202,10 @@ class Loop:
         if last or done % self.run.validate_every == 0:
             validation = self._validate(state, done)
             score = validation[f"valid/{self.task.objective}"]
-            gained = watch.update(self.stopping, self.plateau, score)
-            state = state.replace(scale=jnp.full_like(state.scale, watch.plateau.scale))
+            gained = watch.update(self.watchers, score, done)
+            state = watch.steer(state)
+            if watch.averaging.start == done:
+                self.progress.note(f"averaging begins after step {done:,}")
             row |= validation
         if row:
             self._write(done, row)

@@ -26,7 +26,16 @@ CHECKPOINTS: Final = "checkpoints"
 # Any one of these says that a run was here. The config comes last, so that an overwriting that is cut short leaves
 # a folder which still says so.
 _MARKS: Final = (METRICS, RESULT, CHECKPOINTS, CONFIG)
-_MADE_BY_A_RUN: Final = (".*.writing", "confusion.png*", "curves.png*", "samples.txt", "tensorboard", *_MARKS)
+_MADE_BY_A_RUN: Final = (
+    ".*.writing",
+    "analysis",
+    "confusion.png*",
+    "curves.png*",
+    "forecasts.png*",
+    "samples.txt",
+    "tensorboard",
+    *_MARKS,
+)
 
 
 class RunError(UserError):

@@ -1,7 +1,7 @@
 """One optimizer step, a pure function of state and batch."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,10 @@ from flax import struct
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Averaging
-from seqmodels.training.task import Sums, Trainable
+from seqmodels.training.task import Repeated, Sums, Trainable
+
+NEVER: Final = 2**31 - 1
+"""A step that no run comes to."""
 
 
 class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax leaves it untyped
@@ -25,6 +28,7 @@ class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax le
       average: the averaged parameters, or None.
       sums: measures since the last row of metrics, name -> (total, weight).
       scale: what the scheduled learning rate is multiplied by, float32.
+      average_start: with `nt_asgd` the first step of the mean, `NEVER` before it is known; else None.
     """
 
     step: Array
@@ -34,6 +38,7 @@ class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax le
     average: PyTree
     sums: dict[str, tuple[Array, Array]]
     scale: Array
+    average_start: Array | None = None
 
     @property
     def result(self) -> PyTree:
@@ -70,6 +75,8 @@ def make_step(
       averaging: what kind of average is kept.
     """
     gradient = jax.value_and_grad(task.loss, has_aux=True)
+    if isinstance(task, Repeated):
+        optimizer = optax.GradientTransformation(jax.vmap(optimizer.init), jax.vmap(optimizer.update))
 
     def init(key: Array) -> TrainState:
         params = task.init(key)
@@ -81,6 +88,7 @@ def make_step(
             average=None if averaging.name == "none" else jax.tree.map(jnp.copy, params),
             sums=zero_sums(task),
             scale=jnp.ones((), jnp.float32),
+            average_start=jnp.full((), NEVER, jnp.int32) if averaging.name == "nt_asgd" else None,
         )
 
     def gradients(state: TrainState, batches: Any, key: Array) -> tuple[PyTree, PyTree, Sums]:
@@ -106,13 +114,13 @@ def make_step(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
         params = optax.apply_updates(state.params, updates)
-        norm = optax.tree.norm(grads)
+        norm = jax.vmap(optax.tree.norm)(grads).mean() if isinstance(task, Repeated) else optax.tree.norm(grads)
         return state.replace(
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
             carry=carry,
-            average=_average(averaging, state.average, params, state.step),
+            average=_average(averaging, state, params),
             sums=add_sums(state.sums, {**sums, "grad_norm": (norm, jnp.ones_like(norm))}),
         )
 
@@ -130,15 +138,17 @@ def add_sums(a: Sums, b: Sums) -> dict[str, tuple[Array, Array]]:
     return {name: (a[name][0] + b[name][0], a[name][1] + b[name][1]) for name in a}
 
 
-def _average(averaging: Averaging, average: PyTree, params: PyTree, step: Array) -> PyTree:
-    """The average after the step that gave `params`.
+def _average(averaging: Averaging, state: TrainState, params: PyTree) -> PyTree:
+    """The average after the step from `state` that gave `params`.
 
-    The exponential one is a plain mean at first, so that the random start does not linger in it.
+    The exponential one is a plain mean at first, so that the random start does not linger in it. A mean is the last
+    parameters themselves, to the bit, until it starts.
     """
     if averaging.name == "none":
         return None
     if averaging.name == "ema":
-        share = jnp.maximum(1.0 - averaging.decay, 1.0 / (step + 1).astype(jnp.float32))
+        share = jnp.maximum(1.0 - averaging.decay, 1.0 / (state.step + 1).astype(jnp.float32))
     else:
-        share = 1.0 / jnp.maximum(step - averaging.start + 1, 1).astype(jnp.float32)
-    return jax.tree.map(lambda a, p: a + share.astype(a.dtype) * (p - a), average, params)
+        start = averaging.start if state.average_start is None else state.average_start
+        share = 1.0 / jnp.maximum(state.step - start + 1, 1).astype(jnp.float32)
+    return jax.tree.map(lambda a, p: (1 - share).astype(a.dtype) * a + share.astype(a.dtype) * p, state.average, params)

@@ -30,14 +30,20 @@ class Averaging:
     """An average of the iterates, used in place of the last parameters for validation and afterwards.
 
     References:
-      Polyak & Juditsky (1992), Acceleration of stochastic approximation by averaging.
+      Polyak & Juditsky (1992), Acceleration of stochastic approximation by averaging; Merity, Keskar & Socher (2018),
+      Regularizing and optimizing LSTM language models (nt_asgd).
     """
 
     name: Annotated[
-        Literal["none", "ema", "mean"], Field(description="none, exponential moving average, or mean since `start`")
+        Literal["none", "ema", "mean", "nt_asgd"],
+        Field(
+            description="none, exponential moving average, mean since `start`, or mean since the first validation that "
+            "is worse than the best of those more than `patience` validations before it"
+        ),
     ] = "none"
     decay: Annotated[float, Field(gt=0, lt=1, description="of the exponential moving average, per step")] = 0.999
     start: Annotated[int, Field(ge=0, description="the first step of the mean")] = 0
+    patience: Annotated[int, Field(ge=0, description="of nt_asgd: the last validations that are not looked at")] = 5
 
 
 @config

@@ -1,7 +1,7 @@
 """What a task is: all that the training loop and the commands ask of one."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from seqmodels.cells.base import Array, PyTree
 
@@ -27,6 +27,19 @@ class Trainable(Protocol):
 
     def loss(self, params: PyTree, carry: PyTree, batch: Any, key: Array | None) -> tuple[Array, tuple[PyTree, Sums]]:
         """The scalar to lower on one batch, with the next carry and the sums. Without a key there is no noise."""
+
+
+@runtime_checkable
+class Repeated(Trainable, Protocol):
+    """What has a number of trials trains as many models side by side, as if each were trained alone.
+
+    They lie along the first axis of every array of the parameters and of the carry. The loss is the sum of theirs, so
+    that each has its own gradient, which is capped apart from the others'.
+    """
+
+    @property
+    def trials(self) -> int:
+        """How many models."""
 
 
 class Task(Trainable, Protocol):

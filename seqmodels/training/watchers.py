@@ -68,6 +68,34 @@ class PlateauState(NamedTuple):
         return cls(**_checked(saved, cls._fields))
 
 
+class AveragingState(NamedTuple):
+    """What remembers when averaging should begin.
+
+    Attributes:
+      recent: the scores of the last validations that are not looked at yet, oldest first.
+      best: the lowest score before those; None as long as there is none.
+      start: the step after which a score was worse than `best` for the first time; None before.
+    """
+
+    recent: tuple[float, ...] = ()
+    best: float | None = None
+    start: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the state as a JSON object."""
+        return {**self._asdict(), "recent": list(self.recent)}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """Returns the state that `to_json` wrote.
+
+        Raises:
+          ValueError: if the keys are others.
+        """
+        checked = _checked(saved, cls._fields)
+        return cls(tuple(checked["recent"]), checked["best"], checked["start"])
+
+
 @config
 class EarlyStopping:
     """Ends training after `patience` validations in a row without a gain; without `patience`, never.
@@ -139,6 +167,48 @@ class PlateauWatcher:
         if waited < self.schedule.patience:
             return state._replace(waited=waited)
         return PlateauState(state.best, scale=max(state.scale * self.schedule.factor, self.schedule.least))
+
+
+@dataclass(frozen=True)
+class AveragingWatcher:
+    """Says when averaging begins: at the first score that is worse than the best of those long before it.
+
+    Args:
+      patience: so many scores right before the last one are not looked at; None: it never begins.
+
+    Example:
+      >>> watcher = AveragingWatcher(patience=1)
+      >>> state = watcher.start()
+      >>> for step, score in ((10, 2.0), (20, 1.5), (30, 1.6), (40, 1.7)):
+      ...     state = watcher.update(state, score, step)
+      >>> state  # 1.6 is not worse than 2.0; 1.7 is worse than 1.5
+      AveragingState(recent=(1.7,), best=1.5, start=40)
+
+    References:
+      Merity, Keskar & Socher (2018), Regularizing and optimizing LSTM language models (NT-ASGD).
+    """
+
+    patience: int | None
+
+    def start(self) -> AveragingState:
+        """Returns the state before the first validation."""
+        return AveragingState()
+
+    def update(self, state: AveragingState, score: float, step: int) -> AveragingState:
+        """Returns the state after one more validation; once `start` is set all stays as it is.
+
+        Args:
+          state: the state before it.
+          score: the validation's score, lower is better.
+          step: optimizer steps done.
+        """
+        if self.patience is None or state.start is not None:
+            return state
+        worse = state.best is not None and score > state.best
+        scores = (*state.recent, float(score))
+        cut = max(len(scores) - self.patience, 0)
+        old = scores[:cut] if state.best is None else (state.best, *scores[:cut])
+        return AveragingState(scores[cut:], min(old, default=None), step if worse else None)
 
 
 def _gains(best: float | None, score: float, least_gain: float) -> bool:

@@ -69,3 +69,11 @@ def test_the_residual_of_a_dropped_cell_is_whole():
 def test_impossible_rates_are_refused(rates):
     with pytest.raises(ValueError, match=r"rate.*VariationalDropout"):
         sm.VariationalDropout(sm.LSTM(8), **rates)
+
+
+def test_there_must_be_a_product_with_h_to_be_dropped():
+    cell = sm.IndRNN(ONES.size)
+    params, key = cell.init(jax.random.key(0), XS.shape[-1]), jax.random.key(1)
+    with pytest.raises(ValueError, match="IndRNN has no product with h that could be dropped"):
+        sm.unroll(sm.VariationalDropout(cell, rate=0.5), params, XS, key=key)
+    sm.unroll(sm.VariationalDropout(cell, rate=0.5, recurrent_rate=0.0), params, XS, key=key)

@@ -11,17 +11,16 @@ from pathlib import Path
 import pytest
 
 from seqmodels.data import download as download_module
+from seqmodels.data.catalogue import SOURCES
+from seqmodels.data.imdb import IMDB_LABELLED
 from seqmodels.data.sources import (
-    IMDB,
-    IMDB_LABELLED,
-    PTB,
-    SST,
-    TINYSHAKESPEARE,
     DataError,
     Source,
     SourceFile,
     cache_folder,
     fetch,
+    inspect,
+    is_there,
     read_bytes,
 )
 
@@ -270,8 +269,8 @@ def test_a_folder_that_is_none_is_named(tmp_path, name, kind):
 
 
 def test_sources_are_complete():
-    files = [file for source in (PTB, TINYSHAKESPEARE, SST, IMDB, IMDB_LABELLED) for file in source.files]
-    assert len({file.sha256 for file in files}) == len(files) == 9
+    files = [file for source in (*SOURCES.values(), IMDB_LABELLED) for file in source.files]
+    assert len({file.sha256 for file in files}) == len(files)
     for file in files:
         assert len(bytes.fromhex(file.sha256)) == 32
         assert all(url.startswith("https://") and url.endswith(file.name) for url in file.urls)
@@ -287,6 +286,20 @@ def test_a_file_without_mirrors_says_where_a_person_finds_it(cache):
     (cache / "toy").mkdir(exist_ok=True)
     (cache / "toy" / "text.txt").write_bytes(b"abc")
     assert fetch(Source("toy", (file,), "none", "a toy")) == {"text.txt": cache / "toy" / "text.txt"}
+
+
+def test_what_is_there_is_looked_at(tmp_path):
+    source = source_of()
+    assert inspect(source, tmp_path) == {"text.txt": (None, [])}
+    assert not is_there(source, tmp_path)
+    (tmp_path / "text.txt").write_bytes(CONTENT + b"!")
+    path, faults = inspect(source, tmp_path)["text.txt"]
+    assert path is None
+    assert "not the canonical text.txt" in faults[0]
+    assert is_there(source, tmp_path)
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "text.txt.gz").write_bytes(gzip.compress(CONTENT))
+    assert inspect(source, tmp_path)["text.txt"] == (tmp_path / "toy" / "text.txt.gz", faults)
 
 
 def test_a_packed_file_that_is_canonical_itself_is_not_unpacked(tmp_path):

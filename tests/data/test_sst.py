@@ -28,6 +28,14 @@ def test_escaped_characters():
     assert read_tree(r"(2 (2 -LRB-) (2 (2 and\/or) (2 -RRB-)))")[0].words == ("(", "and/or", ")")
 
 
+def test_a_leaf_is_one_word_whatever_is_in_it():
+    """As a no-break space is in some, which parts words in texts all the same."""
+    leaf = "(2 8\N{NO-BREAK SPACE}1/2)"
+    assert [span.words for span in read_tree(f"(3 {leaf} (3 films))")][1:] == [("8\N{NO-BREAK SPACE}1/2",), ("films",)]
+    made = from_trees("sst2", {**TEXTS, "dev.txt": f"(3 {leaf} (3 films))"}, TWO, phrases=False)
+    assert made.valid[0].text == "8 1/2 films"
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [

@@ -86,6 +86,58 @@ def test_shift_draws_the_numbers_it_always_drew():
     assert [int(stream.at(epoch * len(stream), seed=7).inputs[0, 0]) for epoch in range(4)] == [24, 24, 53, 29]
 
 
+def variable(count=3000, batch_size=2, window=70, **options):
+    return TokenStream(tokens(count), batch_size, window, variable=True, **options)
+
+
+@given(st.integers(2, 200), st.integers(1, 5), st.integers(1, 29), st.booleans())
+def test_rows_go_on_from_window_to_window_of_another_length(count, batch_size, window, shift):
+    if count < batch_size * (window + 1):
+        return
+    stream = variable(count, batch_size, window, shift=shift)
+    epoch = [stream.at(step, seed=3) for step in range(len(stream), 2 * len(stream))]
+    inputs = np.concatenate([batch.inputs for batch in epoch], axis=1)
+    targets = np.concatenate([batch.targets for batch in epoch], axis=1)
+    np.testing.assert_array_equal(targets, (inputs + 1) % count)
+    np.testing.assert_array_equal(inputs[:, 1:], targets[:, :-1])
+    assert len(np.unique(inputs)) == inputs.size
+    assert [bool(batch.fresh) for batch in epoch] == [True] + [False] * (len(stream) - 1)
+    deviation = max(round(window / 14), 1)
+    assert count // batch_size - 1 - (window + 2 * deviation) < inputs.shape[1] <= count // batch_size - 1
+
+
+def test_lengths_of_windows_are_a_sample_of_two_normal_distributions():
+    stream = variable(200_000)
+    lengths = np.array([stream.at(step, 0).inputs.shape[1] for step in range(len(stream))])
+    assert stream.windows == (25, 30, 35, 40, 45, 60, 65, 70, 75, 80)
+    assert set(lengths.tolist()) == set(stream.windows)
+    short = lengths < 50
+    assert abs(short.mean() - 0.05) < 0.002
+    for near, middle in ((lengths[short], 35), (lengths[~short], 70)):
+        assert abs(near.mean() - middle) < 0.4
+    assert abs(lengths[~short].std() - 5.0) < 0.3
+
+
+@pytest.mark.parametrize("window", [1, 2, 20, 35, 70, 1000])
+def test_windows_of_few_lengths(window):
+    stream = variable(400_000, 2, window)
+    assert 1 <= len(stream.windows) <= 10
+    assert min(stream.windows) >= 1
+
+
+def test_seed_and_epoch_decide_the_order_of_lengths():
+    stream = variable(20_000)
+    size = len(stream)
+
+    def lengths(seed, epoch):
+        return tuple(stream.at(epoch * size + index, seed).inputs.shape[1] for index in range(size))
+
+    orders = {lengths(seed, epoch) for seed in (-1, 0, 1) for epoch in (0, 1, 50)}
+    assert len(orders) == 9
+    assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(lengths(0, 0)))}
+    assert lengths(0, 1) == lengths(0, 1)
+
+
 def test_the_smallest_stream_and_one_token_less():
     assert len(TokenStream(tokens(12), batch_size=3, window=3)) == 1
     with pytest.raises(DataError, match=r"has 11 tokens.* need 12; lower data\.batch_size or data\.window"):
@@ -132,9 +184,9 @@ def test_evaluation_needs_something_to_predict():
         EvaluationStream(tokens(1), 1, 1)
 
 
-@pytest.mark.parametrize("shift", [False, True])
-def test_a_batch_depends_on_seed_and_step_alone(shift):
-    stream = TokenStream(tokens(60), 2, 7, shift=shift)
+@pytest.mark.parametrize(("shift", "variable"), [(False, False), (True, False), (True, True)])
+def test_a_batch_depends_on_seed_and_step_alone(shift, variable):
+    stream = TokenStream(tokens(60), 2, 7, shift=shift, variable=variable)
     for start in (0, 1, len(stream), 3 * len(stream) + 2):
         reading = batches(stream, seed=5, start=start)
         for step, batch in enumerate(itertools.islice(reading, 2 * len(stream) + 1), start):

@@ -105,7 +105,7 @@ def test_it_keeps_less_than_a_differentiated_scan():
 
 
 def test_layers_that_wait_keep_states_alone_if_asked():
-    assert temporary(Fused(save="states"), 512, layers=4) < 0.6 * temporary(Fused(), 512, layers=4)
+    assert temporary(Fused(save="states"), 512, layers=4) < 0.7 * temporary(Fused(), 512, layers=4)
 
 
 def test_chunks_keep_least():

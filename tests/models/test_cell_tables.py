@@ -40,6 +40,12 @@ def test_layers_are_stacked(tmp_path):
     assert cell == sm.Stack((sm.RNN(8),) * 3, dropout=0.3, variational=True)
 
 
+def test_the_top_layer_may_have_another_size(tmp_path):
+    cell = cell_of(tmp_path, "model.cell.layers=3", "model.cell.top_size=5")
+    assert cell == sm.Stack((sm.RNN(8), sm.RNN(8), sm.RNN(5)))
+    assert cell_of(tmp_path, "model.cell.top_size=5") == sm.Stack((sm.RNN(5),))
+
+
 @pytest.mark.parametrize(
     ("assignment", "made"),
     [

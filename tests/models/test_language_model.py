@@ -127,6 +127,20 @@ def test_tied_weights_need_equal_sizes():
         LanguageModel(VOCABULARY, 4, MODEL.cell, tied=True)
 
 
+def test_reading_is_features_then_dropout_then_scores():
+    model, key = dataclasses.replace(MODEL, output_dropout=0.5, input_dropout=0.2), jax.random.key(0)
+    state, logits = model.apply(PARAMS, IDS, key=key)
+    last, ys = model.features(PARAMS, IDS, key=key)
+    assert ys.shape == (BATCH, STEPS, 3)
+    assert_close(last, state, np.float32)
+    dropped = model.drop(ys, key=key)
+    assert_close(model.scores(PARAMS, dropped), logits, np.float32)
+    kept = np.asarray(dropped) != 0
+    assert 0.2 < kept.mean() < 0.8
+    assert_close(dropped[kept], 2 * ys[kept], np.float32)
+    assert_equal(model.drop(ys, key=None), ys)
+
+
 @pytest.mark.parametrize("rate", ["embedding_dropout", "input_dropout", "output_dropout"])
 def test_each_dropout_acts_with_a_key_only(rate):
     model = dataclasses.replace(MODEL, **{rate: 0.5})

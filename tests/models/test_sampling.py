@@ -14,6 +14,8 @@ from seqmodels.models import LanguageModel, Sampling, generate
 
 MODEL = LanguageModel(8, 4, sm.Stack((sm.RNN(6),)))
 PARAMS = MODEL.init(jax.random.key(0))
+POSITIVE = PARAMS._replace(output=PARAMS.output._replace(b=jnp.full(8, 30.0)))
+"""Scores far above zero, so that a penalty brings them down to it."""
 SIZES = st.sampled_from([1, 2, 7])  # few shapes, since each is compiled
 SCORES = SIZES.flatmap(
     # Quarters make ties frequent.
@@ -108,6 +110,8 @@ def test_draws_follow_the_scores_that_are_left():
         ({"top_p": 0.0}, "top_p must be above 0 and at most 1"),
         ({"top_p": 1.1}, "top_p must be above 0 and at most 1"),
         ({"top_p": float("nan")}, "top_p must be above 0 and at most 1"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty must be a number above 0"),
+        ({"repetition_penalty": float("nan")}, "repetition_penalty must be a number above 0"),
     ],
 )
 def test_bad_ranges_are_refused(arguments, fault):
@@ -145,6 +149,33 @@ def test_likeliest_text_is_that_of_the_model_read_anew_each_time():
     for _ in range(6):
         ids = np.append(ids, np.argmax(MODEL.apply(PARAMS, ids)[1][:, -1], axis=-1)[:, None], axis=1)
     np.testing.assert_array_equal(found, ids[:, 3:])
+
+
+def test_the_penalty_divides_what_is_above_zero_and_multiplies_what_is_below():
+    seen = jnp.array([[True, True, True, False, False]])
+    found = Sampling(repetition_penalty=2.0).penalize(jnp.array([[3.0, -3.0, 0.0, 3.0, -3.0]]), seen)
+    np.testing.assert_array_equal(found, [[1.5, -6.0, 0.0, 3.0, -3.0]])
+
+
+def test_with_a_penalty_the_text_is_that_of_the_model_read_anew_each_time():
+    """The prompt's symbols are among those that are there already, and each row has its own."""
+    prompt, penalty = ((1, 2, 3), (4, 4, 4)), 1.3
+    found = written(prompt=prompt, sampling=Sampling(temperature=0.0, repetition_penalty=penalty), length=9, chunk=4)
+    ids = np.array(prompt)
+    for _ in range(9):
+        padded = np.pad(ids, ((0, 0), (0, 12 - ids.shape[1])))  # one shape for all, which is compiled once
+        scores = np.array(MODEL.apply(PARAMS, padded)[1][:, ids.shape[1] - 1])
+        for row, symbols in enumerate(ids):
+            for symbol in set(symbols.tolist()):
+                scores[row, symbol] *= penalty if scores[row, symbol] < 0 else 1 / penalty
+        ids = np.append(ids, np.argmax(scores, axis=-1)[:, None], axis=1)
+    np.testing.assert_array_equal(found, ids[:, 3:])
+    assert np.any(found != written(prompt=prompt, sampling=Sampling(temperature=0.0), length=9))
+
+
+def test_a_great_penalty_takes_every_symbol_once():
+    (row,) = written(sampling=Sampling(repetition_penalty=1e9), params=POSITIVE, prompt=((0,),), length=7)
+    assert sorted(row.tolist()) == list(range(1, 8))
 
 
 def test_pieces_hold_no_more_than_a_chunk():

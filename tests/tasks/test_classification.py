@@ -135,6 +135,16 @@ def test_words_of_phrases_are_counted_once_a_sentence(folder, monkeypatch):
     assert set(made(folder).vocabulary.symbols[2:]) == {"a", "film"}
 
 
+def test_words_begin_with_the_vectors_of_a_file(folder, tmp_path):
+    (tmp_path / "vectors.txt").write_text("mat 1 2 3 4 5 6 7 8\nzebra 0 0 0 0 0 0 0 0\n")
+    task = made(folder, f"data.vectors={tmp_path / 'vectors.txt'}")
+    params, drawn = (each.init(jax.random.key(0)) for each in (task, made(folder)))
+    row = task.vocabulary.symbols.index("mat")
+    assert_equal(params.embedding[row], np.arange(1, 9, dtype=np.float32))
+    assert_equal(params._replace(embedding=params.embedding.at[row].set(drawn.embedding[row])), drawn)
+    assert f"vectors of 1 words from {tmp_path / 'vectors.txt'}" in task.describe()
+
+
 def test_baselines_are_the_majority_and_a_bag_of_words(folder):
     found = made(folder).baselines()
     labels = made(folder).data.numbers("valid")
@@ -229,12 +239,18 @@ def test_other_data_are_refused(run, folder, capsys):
         ("data.unit=words", "did you mean 'word'?"),
         ("data.label_column=class", "labelled.csv:1: there is no column 'class'"),
         ("sample.length=5", "sample: unknown key"),
+        ("data.vectors=nowhere.txt", "nowhere.txt: there is no such file"),
     ],
 )
 def test_faults_are_told(assignment, fault, tmp_path, capsys):
     assert main(["train", *write(tmp_path, LABELS), assignment]) == 2
     assert fault in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_vectors_are_of_words(folder, capsys):
+    assert main(["train", *write(folder, LABELS), "data.vectors=v.txt", "data.unit=char"]) == 2
+    assert "vectors are of words, but unit is char; leave vectors out, or set unit=word" in capsys.readouterr().err
 
 
 def test_words_are_taken_apart_alike_however_they_come():

@@ -11,14 +11,16 @@ import pytest
 from oracles import assert_close, assert_equal
 from small import PLAIN, SCHEMAS, task, text, write
 
-from seqmodels.config import load
+from seqmodels.config import ConfigError, load
 from seqmodels.data.sources import DataError
 from seqmodels.data.streams import EvaluationBatch
 from seqmodels.models import Sampling
 from seqmodels.tasks import TASKS
 from seqmodels.tasks.compression import compressed_bits, unigram_nats
-from seqmodels.tasks.language_modelling import TextModel, load_corpus
+from seqmodels.tasks.language_modelling import load_corpus
+from seqmodels.tasks.text_model import TextModel
 from seqmodels.tasks.writer import Writer
+from seqmodels.training.evaluation import evaluate, measure
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +280,159 @@ def test_a_corpus_may_be_read_in_another_unit(made):
     corpus = load_corpus(data)
     assert (corpus.unit, corpus.name) == ("byte", "python_docs")
     assert corpus.train == load_corpus(dataclasses.replace(data, unit=None)).train
+
+
+# ------------------------------------------------------------------------------------------------ how likely texts are
+@pytest.mark.parametrize("unit", ["char", "byte", "word"])
+def test_a_text_is_as_likely_as_its_symbols_step_by_step(unit, folder):
+    made = task(folder, f"data.unit={unit}", "data.eval_window=8")
+    params = made.init(jax.random.key(0))
+    step = jax.jit(made.model.step)
+    given = ["the cat sat on a mat.\n", "", "what"]
+    for one, found in zip(given, made.score(params, given), strict=True):
+        ids = made.vocabulary.encode("\n" + one)
+        state, log_p = made.model.initial_state(params), []
+        for read, following in itertools.pairwise(ids):
+            state, logits = step(params, state, read)
+            log_p.append(float(jax.nn.log_softmax(logits)[following]))
+        assert found.symbols == tuple(made.vocabulary.symbols[i] for i in ids[1:])
+        assert found.log_p == pytest.approx(log_p, rel=1e-5)
+        assert found.total == pytest.approx(sum(log_p), rel=1e-5)
+
+
+def test_what_a_text_costs_is_what_validation_says_of_it_read_as_one(folder, monkeypatch):
+    made = task(folder, "data.eval_batch_size=1")
+    params = made.init(jax.random.key(0))
+    monkeypatch.setitem(made._ids, "valid", made.vocabulary.encode("\n" + made.corpus.valid))
+    (found,) = made.score(params, [made.corpus.valid])
+    total, weight = measure(made, params, "valid")["loss_nats"]
+    assert len(found.log_p) == weight
+    assert -found.total == pytest.approx(float(total), rel=1e-5)
+
+
+def test_unknown_characters_are_scored_as_the_unknown_symbol(made, params):
+    (found,) = made.score(params, ["Zoo"])
+    assert found.symbols == ("\N{REPLACEMENT CHARACTER}", "o", "o")
+    assert np.all(np.isfinite(found.log_p))
+
+
+def test_a_search_goes_to_the_end_of_the_line(made, params):
+    ending = params._replace(
+        output=params.output._replace(b=params.output.b.at[made.vocabulary.symbols.index("\n")].set(9))
+    )
+    first, *others = made.search(ending, "\nthe c", length=6, width=3)
+    assert first.text == "\n"
+    assert len(others) == 2
+    assert all(text.endswith("\n") for text, _ in others)
+    (scored,) = made.score(ending, ["the c\n"])
+    assert first.log_p == pytest.approx(scored.log_p[-1], rel=1e-3)
+
+
+def test_a_search_in_a_text_without_line_ends_goes_on(tmp_path):
+    config, *assignments = write(tmp_path, PLAIN)
+    (tmp_path / "text.txt").write_text(text().replace("\n", " "), encoding="utf-8")
+    made = load(config, assignments, SCHEMAS)
+    made = TASKS[made.task.name](made)
+    (found,) = made.search(made.init(jax.random.key(0)), "", length=7, width=1)
+    assert len(found.text) == 7
+
+
+# ---------------------------------------------------------------------------------------------------- what regularises
+@pytest.mark.parametrize("loss", ["mean", "sum_over_time"])
+def test_penalties_come_to_the_loss_in_training_alone(loss, folder):
+    options = [f"task.loss={loss}", "model.output_dropout=0.5"]
+    plain = task(folder, *options)
+    made = task(folder, *options, "task.activation_penalty=2.0", "task.temporal_penalty=3.0")
+    params = made.init(jax.random.key(0))
+    (batch,) = batches(made, 1)
+    carry, key = made.initial_carry(params), jax.random.key(4)
+    assert_equal(made.loss(params, carry, batch, None), plain.loss(params, carry, batch, None))
+    before, (_, sums) = plain.loss(params, carry, batch, key)
+    after, (_, others) = made.loss(params, carry, batch, key)
+    assert_equal(others, sums)
+    _, ys = made.model.features(params, batch.inputs, carry, key=key)
+    dropped = np.asarray(made.model.drop(ys, key=key), np.float64)
+    ys = np.asarray(ys, np.float64)
+    penalty = 2.0 * (dropped**2).mean() + 3.0 * ((ys[:, 1:] - ys[:, :-1]) ** 2).mean()
+    steps = 1 if loss == "mean" else batch.inputs.shape[1]
+    assert float(after - before) == pytest.approx(penalty * steps, rel=1e-3)
+
+
+def test_a_window_of_one_step_has_no_change_to_punish(folder):
+    made = task(folder, "data.window=1", "task.temporal_penalty=3.0")
+    params = made.init(jax.random.key(0))
+    loss, _ = made.loss(params, made.initial_carry(params), batches(made, 1)[0], jax.random.key(0))
+    assert np.isfinite(loss)
+
+
+def test_every_symbol_weighs_the_same_in_windows_of_any_length(folder):
+    made = task(folder, "data.variable_window=true", "data.window=20")
+    params = made.init(jax.random.key(0))
+    read = batches(made, 30)
+    lengths = {batch.inputs.shape[1] for batch in read}
+    assert 2 <= len(lengths) <= 10
+    for batch in read[:2]:
+        loss, (_, sums) = made.loss(params, made.initial_carry(params), batch, None)
+        assert float(loss) == pytest.approx(float(sums["loss_nats"][0]) / (4 * 20), rel=1e-6)
+    assert ", ".join(map(str, made.stream.windows)) in made.describe()[1]
+
+
+def test_windows_of_any_length_and_accumulated_batches_do_not_go_together(folder):
+    with pytest.raises(ConfigError, match=r"data.variable_window needs training.accumulate=1"):
+        task(folder, "data.variable_window=true", "training.accumulate=2")
+
+
+# ----------------------------------------------------------------------------------------------------- pieces of words
+@pytest.fixture(scope="module")
+def pieces(folder):
+    return task(folder, "data.unit=bpe", "data.vocabulary=280")
+
+
+def test_the_loss_of_pieces_is_told_a_byte_too(pieces):
+    params = jax.tree.map(np.zeros_like, pieces.init(jax.random.key(0)))
+    for split in ("valid", "test"):
+        ids = pieces.vocabulary.encode(getattr(pieces.corpus, split))
+        size = pieces.vocabulary.sizes[ids[1:]].sum()
+        assert evaluate(pieces, params, split) == {
+            "loss_nats": pytest.approx(math.log(280), rel=1e-5),
+            "perplexity": pytest.approx(280, rel=1e-4),
+            "bits_per_byte": pytest.approx(math.log2(280) * (ids.size - 1) / size, rel=1e-5),
+        }
+    assert all(np.isfinite(value) for value in pieces.metrics({"loss_nats": 0.0, "bytes_per_token": 0.0}).values())
+
+
+def test_baselines_of_pieces_are_those_of_bytes(pieces, folder):
+    found, others = pieces.baselines(), task(folder, "data.unit=byte").baselines()
+    for key in ("valid/bits_per_byte", "test/bits_per_byte"):
+        for name in ("gzip", "bz2", "xz"):
+            assert found[key][name] == pytest.approx(others[key][name])
+        assert found[key]["unigram"] < others[key]["unigram"]
+
+
+def test_a_model_of_pieces_writes_and_scores_without_the_text(pieces):
+    restored = TextModel.restore(pieces.config, pieces.extra())
+    params = restored.init(jax.random.key(0))
+    assert isinstance(restored, Writer)
+    assert restored.vocabulary == pieces.vocabulary
+    assert written(restored, params, "the cat") == written(pieces, params, "the cat")
+    (found,) = restored.score(params, ["the cat\n"])
+    assert "".join(found.symbols) == "theĠcatĊ"
+    assert restored.search(params, "the", length=4, width=2)
+
+
+def test_the_fingerprint_of_pieces_tells_how_the_text_is_cut(pieces, folder):
+    other = task(folder, "data.unit=bpe", "data.vocabulary=270")
+    assert other.corpus.fingerprint == pieces.corpus.fingerprint
+    assert other.extra()["data_sha256"] != pieces.extra()["data_sha256"]
+
+
+def test_steps_lower_the_loss_of_pieces(pieces):
+    params = pieces.init(jax.random.key(0))
+    (batch,) = batches(pieces, 1)
+    carry = pieces.initial_carry(params)
+    loss = jax.jit(jax.value_and_grad(lambda params: pieces.loss(params, carry, batch, None), has_aux=True))
+    (before, (_, sums)), gradient = loss(params)
+    (after, _), _ = loss(jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient))
+    assert float(after) < float(before)
+    assert set(sums) == set(pieces.measures)
+    assert float(sums["bytes_per_token"][0]) == pieces.vocabulary.sizes[batch.targets].sum()

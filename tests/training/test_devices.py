@@ -16,12 +16,12 @@ FLAGS = "--xla_force_host_platform_device_count=2"
 TRAIN = """
 import json, sys
 import jax
-from seqmodels import commands
+from seqmodels.commands import training
 from seqmodels.cli import main
 from seqmodels.training.loop import Loop
 
 loops = []
-commands.Loop = lambda *arguments: loops.append(Loop(*arguments)) or loops[-1]
+training.Loop = lambda *arguments: loops.append(Loop(*arguments)) or loops[-1]
 code = main(sys.argv[1:])
 print(json.dumps([code, jax.device_count(), [loop.update._cache_size() for loop in loops]]), file=sys.stderr)
 """

@@ -20,8 +20,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from oracles import assert_equal
 from small import FULL, PLAIN, ROOT, environment, finished, restore, result, rows, snapshot, write
 
-from seqmodels import commands
 from seqmodels.cli import main
+from seqmodels.commands import training
 from seqmodels.tasks import LanguageModelling
 from seqmodels.training.loop import Loop
 
@@ -80,14 +80,14 @@ def stop_before(monkeypatch, step, number):
     monkeypatch.setattr(LanguageModelling, "batches", batches)
 
 
-def assert_same_run(run):
+def assert_same_run(run, whole=None):
     """Bitwise the same parameters, rows, texts and result as a run that was never stopped."""
-    whole = finished().path
+    whole = whole or finished().path
     assert rows(run) == rows(whole)
     assert (run / "samples.txt").read_bytes() == (whole / "samples.txt").read_bytes()
     assert result(run) == result(whole)
     expected, found = restore(whole), restore(run)
-    assert found.step == expected.step == STEPS
+    assert found.step == expected.step == result(whole)["steps"]
     assert_equal(found.tree, expected.tree)
     assert found.extra["watch"] == expected.extra["watch"]
 
@@ -186,7 +186,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(step, number, code, tmp_pat
         loops.append(Loop(*arguments))
         return loops[-1]
 
-    monkeypatch.setattr(commands, "Loop", recorded)
+    monkeypatch.setattr(training, "Loop", recorded)
     arguments = ["train", *write(tmp_path, FULL)]
     monkeypatch.setattr(sys, "argv", ["scripts/train.py", *arguments[1:]])
     with monkeypatch.context() as patched:
@@ -284,6 +284,32 @@ def test_a_resume_without_a_checkpoint_begins_at_the_beginning(tmp_path):
     (run / "result.json").unlink()
     assert main(["train", *finished().arguments, f"run.dir={tmp_path}", "--resume"]) == 0
     assert_same_run(run)
+
+
+def test_an_average_that_begins_by_itself_begins_in_a_resumed_run_too(tmp_path, capsys):
+    """Cut back to before it began, when only the scores say so, and to after."""
+    arguments = ["train", *write(tmp_path, PLAIN), "run.steps=14", "run.validate_every=2", "run.checkpoint_every=2"]
+    arguments += ["training.averaging={name='nt_asgd', patience=1}", "run.keep_last=9", "optimizer.learning_rate=0.3"]
+    arguments += ["sample.length=9"]
+    assert main(arguments) == 0
+    whole = tmp_path / "runs" / "small"
+    start = restore(whole).extra["watch"]["averaging"]["start"]
+    assert f"averaging begins after step {start}" in capsys.readouterr().out
+    assert 4 < start < 12, "choose other numbers: there must be validations before and after"
+    for step in (start - 2, start, start + 2):
+        state = restore(whole, step).tree
+        moved = any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (state.result, state.params)), strict=True))
+        assert moved == (step > start)
+    for kept in (start - 2, start, start + 2):
+        run = shutil.copytree(whole, tmp_path / str(kept) / "small")
+        (run / "result.json").unlink()
+        for path in (run / "checkpoints").iterdir():
+            if path.name.isdecimal() and int(path.name) > kept:
+                shutil.rmtree(path)
+        given = [argument for argument in arguments if not argument.startswith("run.dir=")]
+        assert main([*given, f"run.dir={run.parent}", "--resume"]) == 0
+        assert f"resumed at step {kept}" in capsys.readouterr().out
+        assert_same_run(run, whole)
 
 
 def test_resume_with_nothing_there_begins(tmp_path):

@@ -189,10 +189,25 @@ def test_averages_of_the_iterates(averaging):
         assert_equal(state.result, state.average)
 
 
+def test_an_average_that_waits_is_the_last_iterate_until_it_is_told_to_begin():
+    state, update = start(Quiet(), optax.sgd(0.3), averaging=Averaging(name="nt_asgd"))
+    iterates = []
+    for number in range(6):
+        if number == 3:
+            state = state.replace(average_start=jnp.full_like(state.average_start, 3))
+        state = update(state, batch(number))
+        iterates.append(np.asarray(state.params.w, np.float64))
+        if number <= 3:
+            assert_equal(state.result, state.params)
+        else:
+            assert_close(state.result.w, np.mean(iterates[3:], axis=0), np.float32)
+
+
 def test_without_averaging_the_result_is_the_last_iterate():
     state, update = start(Quiet(), MOMENTUM)
     state = update(state, batch(0))
     assert state.average is None
+    assert state.average_start is None
     assert state.result is state.params
 
 

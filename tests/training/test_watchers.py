@@ -8,7 +8,14 @@ import pytest
 
 from seqmodels.config import ConfigError, validate
 from seqmodels.training.schedules import Constant, Cosine, Plateau
-from seqmodels.training.watchers import EarlyStopping, PlateauState, PlateauWatcher, StoppingState
+from seqmodels.training.watchers import (
+    AveragingState,
+    AveragingWatcher,
+    EarlyStopping,
+    PlateauState,
+    PlateauWatcher,
+    StoppingState,
+)
 
 NAN, INF = math.nan, math.inf
 
@@ -104,3 +111,46 @@ def test_bad_tables_fail_by_name(table):
     (key,) = table
     with pytest.raises(ConfigError, match=key):
         validate(EarlyStopping, table, "test.toml")
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "start"),
+    [
+        (None, [1, 2, 3], None),
+        (0, [3, 2, 2, 2.5], 4),
+        (1, [3, 2, 2.5, 1.9], None),
+        (1, [3, 2, 2.5, 2.1], 4),
+        # Those among the last two before it are not looked at, however good they were.
+        (2, [3, 1, 2.5, 2.9], None),
+        (2, [3, 1, 2.5, 3.1], 4),
+        (2, [3, 2, 2.5, 2.9, 2.1], 5),
+        (5, [1, 2, 2, 2, 2, 2], None),
+        (5, [1, 2, 2, 2, 2, 2, 2], 7),
+        (1, [1, 2, 3, 0.5, 4], 3),
+    ],
+    ids=str,
+)
+def test_the_beginning_of_averaging_by_hand(patience, scores, start):
+    watcher = AveragingWatcher(patience)
+    state = watcher.start()
+    for step, score in enumerate(scores, start=1):
+        state = watcher.update(state, score, step)
+        assert AveragingState.from_json(json.loads(json.dumps(state.to_json()))) == state
+    assert state.start == start
+
+
+@pytest.mark.parametrize("patience", [0, 1, 3, 5])
+def test_the_beginning_of_averaging_is_that_of_the_paper(patience):
+    """Over all scores in a list: min over those more than n before the one at hand."""
+    for seed in range(20):
+        scores = np.random.default_rng(seed).normal(size=12).tolist()
+        expected = next((t for t, v in enumerate(scores) if t > patience and v > min(scores[: t - patience])), None)
+        watcher, state = AveragingWatcher(patience), AveragingState()
+        for step, score in enumerate(scores):
+            state = watcher.update(state, score, step)
+        assert state.start == expected
+
+
+def test_a_state_of_averaging_with_other_keys_is_refused():
+    with pytest.raises(ValueError, match="must have the keys"):
+        AveragingState.from_json({"recent": []})

@@ -1,0 +1,6 @@
+"""Calls `seqmodels data`."""
+
+from seqmodels.cli import script
+
+if __name__ == "__main__":
+    script("data")

@@ -1,0 +1,144 @@
+"""Trains a model from a config file."""
+
+import argparse
+import dataclasses
+import functools
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from seqmodels import config as configs
+from seqmodels.analysis import confusion, curves, forecast
+from seqmodels.commands.shown import say, show
+from seqmodels.commands.trained_run import SCHEMAS, check_same_data
+from seqmodels.errors import UserError
+from seqmodels.tasks import TASKS
+from seqmodels.tasks.confusion import Confusion
+from seqmodels.tasks.forecasts import Forecasts
+from seqmodels.training.checkpoint import Checkpoints
+from seqmodels.training.devices import Placement, make_mesh
+from seqmodels.training.interrupts import exit_code
+from seqmodels.training.loop import Fitted, InterruptedRun, Loop
+from seqmodels.training.progress import Progress, TensorBoard
+from seqmodels.training.run_folder import RunFolder
+from seqmodels.training.task import Task
+
+_MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir")
+DRAWN: dict[type, Callable[..., None]] = {Confusion: confusion.draw, Forecasts: forecast.draw}
+"""How each kind of picture that a task may have is drawn."""
+
+
+def train(options: argparse.Namespace) -> int:
+    """Trains from a config file; see `seqmodels train --help`."""
+    path = Path(options.config)
+    config = configs.load(path, options.assignments, SCHEMAS)
+    if options.keys:
+        print(configs.help_text(type(config)))
+        return 0
+    name = config.run.name or path.stem
+    config = dataclasses.replace(config, run=dataclasses.replace(config.run, name=name))
+    task = TASKS[config.task.name](config)
+    placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(config.training.accumulate - 1, 1))
+    placement.check(config.data.batch_size)
+    if config.run.tensorboard:
+        TensorBoard.require()
+    config.optimizer.build(config.run.steps)  # refuses a schedule that does not fit before anything is written
+    folder = Path(config.run.dir) / name
+    text = configs.dumps(config)
+    with RunFolder.create(folder, text, resume=options.resume, overwrite=options.overwrite) as run:
+        if run.finished:
+            say(f"the run in {run.path} is finished: see {run.path / 'result.json'}")
+            return 0
+        _check_same_run(run, text, task)
+        with Progress(config.run.steps) as progress:
+            loop = Loop(task, config.run, config.training, config.optimizer, run, progress, placement)
+            _introduce(task, loop)
+            try:
+                fitted = loop.fit()
+            except InterruptedRun as stop:
+                progress.note(f"stopped by {stop.signal.name} at step {stop.step:,}; everything is saved. Go on with:")
+                progress.note(f"  {_resume_command()}")
+                return exit_code(stop.signal)
+        _conclude(name, run, task, loop, fitted)
+    return 0
+
+
+def _introduce(task: Task, loop: Loop) -> None:
+    """What is trained, on what, where."""
+    sizes = [leaf.size for leaf in jax.tree.leaves(loop.like().params)]
+    for line in task.describe():
+        loop.progress.note(line)
+    loop.progress.note(f"{sum(sizes):,} parameters; {jax.device_count()} {jax.default_backend()} device(s)")
+
+
+def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted) -> None:
+    """Writes result and pictures, and shows the result beside the baselines."""
+    baselines = task.baselines()
+    result: dict[str, Any] = {
+        "task": task.name,
+        "config": name,
+        "steps": fitted.steps,
+        "best_step": fitted.best_step,
+        "seconds": loop.seconds,
+        "metrics": fitted.metrics,
+        "baselines": baselines,
+    }
+    run.write_json("result.json", result)
+    show(fitted.metrics, baselines)
+    say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
+    drawing: dict[str, Callable[[Path], None]] = {
+        "curves": lambda path: curves.draw(
+            run.metrics.read(),
+            path,
+            objective=task.objective,
+            baselines=baselines[f"valid/{task.objective}"],
+            title=name,
+            clip_norm=loop.optimizer.clip_norm,
+        )
+    }
+    for kind, picture in fitted.pictures.items():
+        drawing[kind] = functools.partial(DRAWN[type(picture)], picture, title=f"{name}, test")
+    for kind, draw in drawing.items():
+        path = run.path / f"{kind}.png"
+        try:
+            draw(path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}; all else is done") from error
+
+
+def _check_same_run(run: RunFolder, text: str, task: Task) -> None:
+    """Refuses to go on with a run whose config or data were others."""
+    before, now = (dict(_flat(tomllib.loads(t))) for t in (run.config_text, text))
+    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    faults = [
+        f"{run.path}: {key} was {before.get(key, 'not set')!r}, now {now.get(key, 'not set')!r}"
+        for key in changed
+        if key not in _MAY_CHANGE
+    ]
+    if faults:
+        raise UserError(*faults, f"{run.path}: --resume needs the config it began with; or choose another run.name")
+    checkpoints = Checkpoints(run.checkpoints)
+    if checkpoints.steps():
+        check_same_data(checkpoints.read_extra(), task, run.path)
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Key paths and values of nested tables."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def _resume_command() -> str:
+    """The command that goes on with this run."""
+    program = Path(sys.argv[0])
+    start = ["python", sys.argv[0]] if program.suffix == ".py" else [program.name]
+    rest = [argument for argument in sys.argv[1:] if argument not in ("--resume", "--overwrite")]
+    return shlex.join([*start, *rest, "--resume"])

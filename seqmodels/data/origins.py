@@ -1,0 +1,103 @@
+"""What a trained forecaster needs of new series: the steps up to the last one that is known."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from seqmodels.data.inputs import Input
+from seqmodels.data.scaler import Scaler
+from seqmodels.data.series import Series
+from seqmodels.data.series_files import Columns, read_panel
+from seqmodels.data.sources import DataError
+
+Floats = npt.NDArray[np.float32]
+_SERIES = "series"
+
+
+class Origin(NamedTuple):
+    """The end of one series, from which the next steps are forecast.
+
+    Attributes:
+      name: of the series.
+      past: float32 [L, C], the last values, scaled.
+      covariates: float32 [L + H, K], scaled.
+      location: float64 [C]; values in their own unit are z · scale + location.
+      scale: float64 [C].
+    """
+
+    name: str
+    past: Floats
+    covariates: Floats
+    location: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+
+
+class Scaling(NamedTuple):
+    """How series were scaled in training.
+
+    Attributes:
+      kind: see `Scaler.fit`, for series that training had not.
+      rows: the row of the scaler for each series by name.
+      scaler: fitted in training.
+    """
+
+    kind: str
+    rows: Mapping[str, int]
+    scaler: Scaler
+
+
+def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int, horizon: int) -> Iterator[Origin]:
+    """The end of each series of a table.
+
+    Rows behind the last value of all targets are steps to come: there must be `horizon` of them if there are
+    covariates, with empty cells for the targets. Missing values before it are filled by the last one.
+
+    Args:
+      given: of kind ".csv".
+      columns: as in training, all targets and covariates named; without a column that tells series apart one that is
+        called "series" does.
+      scaling: of training; a series that training had not is scaled by its own values.
+      context: L.
+      horizon: H.
+
+    Raises:
+      DataError: if the table cannot be read, or a series is too short.
+    """
+    given.refuse((".csv",))
+    text = given.text()
+    header = next(csv.reader(text.splitlines()[:1]), [])
+    if columns.series is None and _SERIES in header:
+        columns = columns._replace(series=_SERIES)
+    columns = columns._replace(missing="forward")
+    panel = read_panel(text, given.place, given.place, columns, lambda steps: (steps, steps, steps))
+    own = Scaler.fit(panel, scaling.kind)
+    for number, series in enumerate(panel.series):
+        row = scaling.rows.get(series.name)
+        known = own, number
+        yield _origin(given.place, series, *(known if row is None else (scaling.scaler, row)), context, horizon)
+
+
+def _origin(place: str, series: Series, scaler: Scaler, row: int, context: int, horizon: int) -> Origin:
+    end = int(np.flatnonzero(series.observed.any(axis=1))[-1]) + 1
+    to_come, number = len(series.values) - end, series.covariates.shape[1]
+    if end < context:
+        raise DataError(f"{place}: series {series.name!r} has {end:,} steps; the model looks back on {context:,}")
+    if number and to_come < horizon:
+        raise DataError(
+            f"{place}: series {series.name!r}: the covariates of {horizon:,} steps to come are needed, and there are "
+            f"{to_come:,} rows behind the last value; add rows with empty cells for the targets"
+        )
+    location, scale, covariate_location, covariate_scale = (part[row] for part in scaler)
+    covariates = series.covariates[end - context : end + horizon]
+    return Origin(
+        name=series.name,
+        past=((series.values[end - context : end] - location) / scale).astype(np.float32),
+        covariates=((covariates - covariate_location) / covariate_scale).astype(np.float32)
+        if number
+        else np.zeros((context + horizon, 0), np.float32),
+        location=location,
+        scale=scale,
+    )

@@ -1,0 +1,28 @@
+"""What `seqmodels predict` asks of a task."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+from seqmodels.cells.base import PyTree
+from seqmodels.data.inputs import Input
+from seqmodels.training.task import Trainable
+
+
+@runtime_checkable
+class Predictor(Trainable, Protocol):
+    """A model that can be asked about new data; what `Task.restore` gives where the task can."""
+
+    def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
+        """What the model says of new data.
+
+        Args:
+          params: of the model.
+          given: the data; which kinds a task reads is said in its own docstring.
+          rows: how many are read before the first is answered; 1: each at once.
+
+        Yields:
+          For each text, sentence, sequence or step, in their order, what may be written as JSON.
+
+        Raises:
+          DataError: if the data cannot be read: file, line, and what to do.
+        """

@@ -1,0 +1,187 @@
+"""What models say of new data: the same as `evaluate` measures and `apply` gives, whatever the number of rows."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import CONFIGS, task
+
+from seqmodels.data.inputs import Input
+from seqmodels.data.piano_rolls import LOWEST
+from seqmodels.data.sources import DataError
+from seqmodels.tasks import TASKS
+from seqmodels.tasks.predictor import Predictor
+from seqmodels.training.evaluation import evaluate
+
+
+def ready(name, folder, *assignments):
+    """A task, its parameters at the start, and the model that a checkpoint would give."""
+    made = task(folder, *assignments, toml=CONFIGS[name])
+    model = TASKS[name].restore(made.config, json.loads(json.dumps(made.extra())))
+    assert isinstance(model, Predictor)
+    return made, made.init(jax.random.key(1)), model
+
+
+def jsonl(records, kind=".jsonl"):
+    return Input("new.jsonl", kind, [json.dumps(record) for record in records])
+
+
+def answers(model, params, given, rows=4):
+    return list(model.predict(params, given, rows=rows))
+
+
+def test_every_task_says_something_of_new_data():
+    assert all(hasattr(kind, "predict") for kind in TASKS.values())
+
+
+def test_classes(tmp_path):
+    made, params, model = ready("classification", tmp_path)
+    examples = made.data.split("test")
+    found = answers(model, params, jsonl([{"text": example.text} for example in examples]))
+    right = [row["label"] == example.label for row, example in zip(found, examples, strict=True)]
+    assert np.mean(right) == pytest.approx(evaluate(made, params, "test")["accuracy"], rel=1e-6)
+    assert [row["text"] for row in found] == [example.text for example in examples]
+    for row in found:
+        assert sum(row["probabilities"].values()) == pytest.approx(1.0, rel=1e-5)
+        assert max(row["probabilities"], key=row["probabilities"].get) == row["label"]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_number_of_rows_and_the_kind_of_file_do_not_matter(tmp_path, rows):
+    _, params, model = ready("classification", tmp_path)
+    texts = ["the cat sat on the mat", "", "what was there and then it ran off to see a cat on a mat", "dog"]
+    expected = answers(model, params, Input("new.txt", ".txt", texts))
+    table = Input("new.csv", ".csv", ["label,text", *(f"a,{text}" for text in texts)])
+    for row, other in zip(answers(model, params, table, rows), expected, strict=True):
+        assert row["label"] == other["label"]
+        assert row["probabilities"] == pytest.approx(other["probabilities"], rel=1e-5)
+
+
+def test_tags(tmp_path):
+    made, params, model = ready("tagging", tmp_path)
+    sentences = made.data.split("test")
+    lines = [line for s in sentences for line in (*map("\t".join, zip(s.words, s.labels, strict=True)), "")]
+    found = answers(model, params, Input("new.tsv", ".tsv", lines))
+    right = [
+        a == b for row, s in zip(found, sentences, strict=True) for a, b in zip(row["labels"], s.labels, strict=True)
+    ]
+    assert np.mean(right) == pytest.approx(evaluate(made, params, "test")["accuracy"], rel=1e-6)
+    assert [tuple(row["words"]) for row in found] == [s.words for s in sentences]
+
+
+def test_plain_sentences_are_taken_apart(tmp_path):
+    _, params, model = ready("tagging", tmp_path)
+    (row,) = answers(model, params, Input("new.txt", ".txt", ["", "It isn't THERE."]))
+    assert row["words"] == ["It", "is", "n't", "THERE", "."]
+    assert len(row["labels"]) == 5
+
+
+def test_texts_are_scored(tmp_path):
+    made, params, model = ready("language_modelling", tmp_path)
+    texts = ["the cat sat.", "", "a mat and then it ran off"]
+    found = answers(model, params, Input("new.txt", ".txt", texts), rows=2)
+    for row, text in zip(found, texts, strict=True):
+        ids = jnp.asarray(model.vocabulary.encode("\n" + text))[None]
+        log_p = jax.nn.log_softmax(model.model.apply(params, ids[:, :-1])[1]) if text else jnp.zeros((1, 0, 1))
+        expected = jnp.take_along_axis(log_p, ids[:, 1:, None], axis=-1)[0, :, 0]
+        np.testing.assert_allclose(row["log_p_of_symbols"], expected, rtol=1e-5)
+        assert row["log_p"] == pytest.approx(float(expected.sum()), rel=1e-5)
+        assert "".join(row["symbols"]) == text
+    assert made.name == "language_modelling"
+
+
+@pytest.mark.parametrize(
+    "assignments", [(), ("model.head=gaussian", "model.decoding=recursive")], ids=["direct", "drawn"]
+)
+def test_the_next_steps_of_a_series(tmp_path, assignments):
+    made, params, model = ready("forecasting", tmp_path, *assignments)
+    windows = made.windows["test"]
+    batch = windows.batch(np.array([len(windows) - 1]), 4)
+    start, series = int(windows.starts[-1]), made.panel.series[0]
+    lines = [",".join(made.targets), *(",".join(map(repr, map(float, row))) for row in series.values[:start])]
+    found = answers(model, params, Input("new.csv", ".csv", lines))
+    past, covariates = jnp.asarray(batch.past), jnp.asarray(batch.covariates)
+    expected = np.asarray(model._ahead(params, past, covariates))[0]
+    expected = expected * made.scaler.scale[0][:, None] + made.scaler.location[0][:, None]
+    assert [row["step"] for row in found] == [1, 2, 3, 4]
+    numbers = [[list(row[target].values()) for target in made.targets] for row in found]
+    np.testing.assert_allclose(numbers, expected, rtol=1e-4)
+    names = ["point", *(f"q{level:g}" for level in model.head.levels)]
+    assert list(found[0]["load"]) == names
+
+
+def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path):
+    made, params, model = ready("forecasting", tmp_path)
+    values = made.panel.series[0].values
+    one, ten = (
+        [["series", *made.targets], *(["new", *map(repr, map(float, row))] for row in scale * values)]
+        for scale in (1, 10)
+    )
+    first, second = (
+        answers(model, params, Input("new.csv", ".csv", [",".join(row) for row in lines])) for lines in (one, ten)
+    )
+    for row, other in zip(first, second, strict=True):
+        assert (row["series"], 10 * row["heat"]["point"]) == ("new", pytest.approx(other["heat"]["point"], rel=1e-4))
+
+
+def test_series_that_are_too_short_are_refused(tmp_path):
+    _, params, model = ready("forecasting", tmp_path)
+    with pytest.raises(DataError, match=r"has 2 steps; the model looks back on 8"):
+        answers(model, params, Input("new.csv", ".csv", ["load,heat", "1,2", "3,4"]))
+
+
+def test_covariates_of_the_steps_to_come_are_asked_for(tmp_path):
+    _, params, model = ready("forecasting", tmp_path, 'data.targets=["load"]', 'data.covariates=["heat"]')
+    known, to_come = [f"{n},{n % 3}" for n in range(9)], [f",{n % 3}" for n in range(4)]
+    assert len(answers(model, params, Input("new.csv", ".csv", ["load,heat", *known, *to_come]))) == 4
+    with pytest.raises(DataError, match=r"covariates of 4 steps to come are needed, and there are 3 rows"):
+        answers(model, params, Input("new.csv", ".csv", ["load,heat", *known, *to_come[1:]]))
+
+
+def test_pieces_of_music(tmp_path):
+    made, params, model = ready("music", tmp_path)
+    pieces = made.music.splits["test"]
+    frames = [[(np.flatnonzero(frame) + LOWEST).tolist() for frame in piece] for piece in pieces]
+    found = answers(model, params, jsonl([{"frames": piece} for piece in frames]))
+    nats = np.average([row["frame_nats"] for row in found], weights=[len(piece) for piece in pieces])
+    assert nats == pytest.approx(evaluate(made, params, "test")["frame_nats"], rel=1e-5)
+    roll = jnp.asarray(pieces[0], jnp.float32)
+    _, scores = model.model.apply(params, jnp.concatenate([jnp.zeros((1, 88)), roll])[None])
+    shares = np.asarray(jax.nn.sigmoid(scores[0, -1]))
+    expected = {str(LOWEST + key): share for key, share in enumerate(shares.tolist()) if share > 0.01}
+    assert found[0]["next"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_problems_of_long_lags(tmp_path):
+    _, params, model = ready("long_term", tmp_path)
+    sequences = [np.random.default_rng(n).normal(size=(n, 2)) for n in (3, 11)]
+    found = answers(model, params, jsonl([{"inputs": xs.tolist()} for xs in sequences]))
+    first = jax.tree.map(lambda leaf: leaf[0], params)
+    for row, xs in zip(found, sequences, strict=True):
+        expected = model.model.apply(first, jnp.asarray(xs, jnp.float32)[None])[1][0, :, 0]
+        np.testing.assert_allclose(row["outputs"], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("classification", jsonl([{"txt": "a"}]), r"no 'text' in record 1; did you mean 'txt'"),
+        ("classification", jsonl([{"text": 3}]), r"'text' must be a text \(got 3 in record 1\)"),
+        ("classification", Input("a.jsonl", ".jsonl", ["[1]"]), r"a.jsonl:1: not an object"),
+        ("classification", Input("a.csv", ".csv", []), "it is empty"),
+        ("classification", Input("a.csv", ".csv", ["text", "a,b"]), "a.csv:2: 2 fields, but the first line has 1"),
+        ("classification", Input("a.pdf", ".pdf", []), r"must be one of .txt, .jsonl, .csv, .tsv \(got .pdf\)"),
+        ("tagging", Input("a.csv", ".csv", []), r"must be one of .txt, .conllu, .tsv"),
+        ("music", jsonl([{"frames": [[3]]}]), "3 is no key of a piano"),
+        ("music", jsonl([{}]), r'record 1, "frames": must be a list'),
+        ("long_term", jsonl([{"inputs": [[1.0], [2.0]]}]), "each a list of 2 numbers"),
+        ("long_term", jsonl([{"inputs": [[1.0, 2.0], [2.0]]}]), "each a list of 2 numbers"),
+        ("forecasting", Input("a.csv", ".csv", ["load", "1"]), "there is no column 'heat'"),
+    ],
+)
+def test_what_cannot_be_read_is_told(tmp_path, name, given, message):
+    _, params, model = ready(name, tmp_path)
+    with pytest.raises(DataError, match=message):
+        answers(model, params, given)

@@ -1,0 +1,163 @@
+"""The commands for trained models and data sets: predict, analyze, data."""
+
+import csv
+import hashlib
+import io
+import json
+import sys
+
+import pytest
+from small import LABELS, PLAIN, SERIES, TAGS, finished, python, write
+
+from seqmodels.cli import main
+from seqmodels.commands import data_sets
+from seqmodels.data.sources import Source, SourceFile
+
+CONTENT = b"to be or not to be"
+
+
+def trained(folder, config):
+    assert main(["train", *write(folder, config)]) == 0
+    return str(folder / "runs" / "small")
+
+
+def fault(capsys):
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+# -------------------------------------------------------------------------------------------------------------- predict
+def test_predictions_are_lines_of_json(tmp_path, capsys):
+    (tmp_path / "new.txt").write_text("the cat sat.\na mat\n")
+    assert main(["predict", str(finished().path), "--input", str(tmp_path / "new.txt")]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in found] == ["the cat sat.", "a mat"]
+    assert found[0]["log_p"] == pytest.approx(sum(found[0]["log_p_of_symbols"]), rel=1e-5)
+
+
+def test_predictions_from_a_pipe_into_a_table(tmp_path, capsys, monkeypatch):
+    run = trained(tmp_path, LABELS)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the cat\non a mat, then off\n"))
+    table = tmp_path / "new.csv"
+    assert main(["predict", run, "--input", "-", "--output", str(table), "--rows", "1"]) == 0
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert list(rows[0]) == ["text", "label", "probabilities.a", "probabilities.b", "probabilities.c"]
+    assert rows[1]["text"] == "on a mat, then off"
+    assert rows[0]["label"] in "abc"
+
+
+def test_a_table_of_forecasts(tmp_path, capsys):
+    run = trained(tmp_path, SERIES)
+    capsys.readouterr()
+    assert main(["predict", run, "--input", str(tmp_path / "series.csv"), "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert list(rows[0]) == ["series", "step", "load.point", "heat.point"]
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("form", ["html", "png", "terminal"])
+def test_sentences_in_colour(tmp_path, capsys, form):
+    run = trained(tmp_path, TAGS)
+    capsys.readouterr()
+    (tmp_path / "new.txt").write_text("the cat <sat>\n")
+    output = tmp_path / f"view.{form}"
+    options = ["--output", str(output)] if form != "terminal" else []
+    assert main(["predict", run, "--input", str(tmp_path / "new.txt"), "--format", form, *options]) == 0
+    if form == "html":
+        assert "&lt;" in output.read_text()
+    elif form == "png":
+        assert output.read_bytes().startswith(b"\x89PNG")
+    else:
+        assert "the cat < sat >" in capsys.readouterr().out
+
+
+def test_what_cannot_be_predicted_is_told(tmp_path, capsys):
+    run = str(finished().path)
+    (tmp_path / "new.txt").write_text("the cat\n")
+    given = ["--input", str(tmp_path / "new.txt")]
+    assert main(["predict", run, "--input", str(tmp_path / "nwe.txt")]) == 2
+    assert "did you mean" in fault(capsys)
+    assert main(["predict", run, *given, "--kind", "pdf"]) == 2
+    assert "say which with --kind" in fault(capsys)
+    assert main(["predict", run, *given, "--format", "html"]) == 2
+    assert "words with labels" in fault(capsys)
+    assert main(["predict", run, *given, "--format", "png"]) == 2
+    assert "--output" in fault(capsys)
+    assert main(["predict", run, *given, "--output", str(tmp_path / "no" / "a.csv")]) == 2
+    assert "cannot be written" in fault(capsys)
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
+    assert main(["predict", run, "--input", str(tmp_path / "binary.txt")]) == 2
+    assert "UTF-16" in fault(capsys)
+
+
+# -------------------------------------------------------------------------------------------------------------- analyze
+def test_a_run_is_analysed(tmp_path, capsys):
+    run = trained(tmp_path, PLAIN.replace("rnn", "lstm"))
+    capsys.readouterr()
+    assert main(["analyze", run, "--symbols", "40"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("largest Lyapunov exponent")
+    folder = tmp_path / "runs" / "small" / "analysis"
+    assert {path.name for path in folder.iterdir()} == {"gradients.png", "gates.png", "saturation.png"}
+    (tmp_path / "own.txt").write_text("the cat sat on a mat")
+    assert main(["analyze", run, "--input", str(tmp_path / "own.txt")]) == 0
+
+
+def test_what_cannot_be_analysed_is_told(tmp_path, capsys):
+    assert main(["analyze"]) == 2
+    assert "name a run folder, or --story" in fault(capsys)
+    assert main(["analyze", trained(tmp_path, LABELS)]) == 2
+    assert "its task, classification, reads no text symbol by symbol" in fault(capsys)
+
+
+# ----------------------------------------------------------------------------------------------------------------- data
+@pytest.fixture
+def sets(monkeypatch):
+    """One data set that can be fetched, from nowhere, and one that cannot."""
+    file = SourceFile("text.txt", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), ("http://127.0.0.1:9/text.txt",))
+    by_hand = SourceFile("other.txt", 3, hashlib.sha256(b"abc").hexdigest(), (), page="the library")
+    known = {"toy": Source("toy", (file,), "free", "A toy."), "other": Source("other", (by_hand,), "bought", "A book.")}
+    monkeypatch.setattr(data_sets, "SOURCES", known)
+
+
+def test_data_sets_are_listed(sets, tmp_path, capsys):
+    (tmp_path / "text.txt").write_bytes(CONTENT)
+    assert main(["data", "list", "--dir", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1::2]] == [["toy", "there"], ["other", "by"]]
+    assert lines[2].strip() == "free"
+
+
+def test_data_sets_are_checked(sets, tmp_path, capsys):
+    folder = ["--dir", str(tmp_path)]
+    assert main(["data", "check", *folder]) == 0
+    assert capsys.readouterr().out.count("not there") == 2
+    assert main(["data", "check", "toy", *folder]) == 2
+    assert "toy: not there: text.txt" in fault(capsys)
+    (tmp_path / "text.txt").write_bytes(CONTENT[:-1])
+    assert main(["data", "check", *folder]) == 2
+    assert "not the canonical text.txt" in fault(capsys)
+    (tmp_path / "text.txt").write_bytes(CONTENT)
+    assert main(["data", "check", "toy", *folder]) == 0
+    assert "good" in capsys.readouterr().out
+    assert main(["data", "check", "toys", *folder]) == 2
+    assert "there is no data set 'toys'; there are toy, other" in fault(capsys)
+
+
+def test_data_sets_are_fetched(sets, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SEQMODELS_DATA", str(tmp_path))
+    monkeypatch.setattr("seqmodels.data.download._PAUSE_SECONDS", 0.0)
+    assert main(["data", "download", "other"]) == 2
+    assert "from the library" in fault(capsys)
+    assert main(["data", "download", "toy"]) == 2
+    assert "http://127.0.0.1:9/text.txt" in fault(capsys)
+    (tmp_path / "text.txt").write_bytes(CONTENT)
+    assert main(["data", "download", "toy"]) == 0
+    assert str(tmp_path / "text.txt") in capsys.readouterr().out
+
+
+def test_the_real_list_can_be_shown():
+    done = python("-m", "seqmodels.cli", "data", "list")
+    assert done.returncode == 0, done.stderr
+    assert "Penn Treebank" in done.stdout
