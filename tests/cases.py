@@ -52,12 +52,11 @@ SHORTER = [(cell, method) for cell, method in PAIRS if method != "newton" or cel
 """The same without most of those with "newton", whose programs take seconds to compile: for what is tested beside."""
 
 _NESTED = [cell for cell in CELLS if isinstance(cell, sm.LearnedState | sm.Bidirectional)]
-RELATED = [
-    (cell, method)
-    for cell, method in SHORTER
-    if method == "scan" or cell in [sm.LSTM(HIDDEN), sm.MinGRU(HIDDEN), *_NESTED]
-]
-"""Every cell with the reference, and a plain and the nested ones with the other engines: these agree with it anyway."""
+TURNED = [(cell, method) for cell, method in SHORTER if cell in [sm.LSTM(HIDDEN), sm.MinGRU(HIDDEN), *_NESTED]]
+"""Plain and nested cells with every engine."""
+
+RELATED = [pair for pair in SHORTER if pair[1] == "scan" or pair in TURNED]
+"""Every cell with the reference, and those with the other engines: these agree with it anyway."""
 
 FEW_CELLS = [
     sm.LSTM(HIDDEN),

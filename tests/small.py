@@ -286,10 +286,10 @@ def _session() -> tempfile.TemporaryDirectory[str]:
 
 
 @functools.cache
-def finished() -> Finished:
-    """A run of `FULL`, made once for all tests."""
-    folder = Path(_session().name)
-    arguments = write(folder, FULL)
+def finished(toml: str = FULL) -> Finished:
+    """A run of a config, made once for all tests."""
+    folder = Path(tempfile.mkdtemp(dir=_session().name))
+    arguments = write(folder, toml)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         code = main(["train", *arguments])

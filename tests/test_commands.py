@@ -7,18 +7,18 @@ import json
 import sys
 
 import pytest
-from small import LABELS, PLAIN, SERIES, TAGS, finished, python, write
+from small import LABELS, PLAIN, ROLLS, SERIES, TAGS, finished, python, series
 
 from seqmodels.cli import main
 from seqmodels.commands import data_sets
 from seqmodels.data.sources import Source, SourceFile
 
 CONTENT = b"to be or not to be"
+GATED = PLAIN.replace("rnn", "lstm")
 
 
-def trained(folder, config):
-    assert main(["train", *write(folder, config)]) == 0
-    return str(folder / "runs" / "small")
+def trained(config):
+    return str(finished(config).path)
 
 
 def fault(capsys):
@@ -37,7 +37,7 @@ def test_predictions_are_lines_of_json(tmp_path, capsys):
 
 
 def test_predictions_from_a_pipe_into_a_table(tmp_path, capsys, monkeypatch):
-    run = trained(tmp_path, LABELS)
+    run = trained(LABELS)
     monkeypatch.setattr(sys, "stdin", io.StringIO("the cat\non a mat, then off\n"))
     table = tmp_path / "new.csv"
     assert main(["predict", run, "--input", "-", "--output", str(table), "--rows", "1"]) == 0
@@ -47,9 +47,20 @@ def test_predictions_from_a_pipe_into_a_table(tmp_path, capsys, monkeypatch):
     assert rows[0]["label"] in "abc"
 
 
-def test_a_table_of_forecasts(tmp_path, capsys):
-    run = trained(tmp_path, SERIES)
+def test_a_table_of_what_differs_from_row_to_row(tmp_path, capsys):
+    run = trained(ROLLS)
     capsys.readouterr()
+    (tmp_path / "new.jsonl").write_text('{"frames": [[60, 65]]}\n{"frames": [[62], []]}\n')
+    assert main(["predict", run, "--input", str(tmp_path / "new.jsonl"), "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [sorted(row) for row in rows] == [["frame_nats", "next"]] * 2
+    assert all(set(key) == {"key", "probability"} for row in rows for key in json.loads(row["next"]))
+
+
+def test_a_table_of_forecasts(tmp_path, capsys):
+    run = trained(SERIES)
+    capsys.readouterr()
+    (tmp_path / "series.csv").write_text(series())
     assert main(["predict", run, "--input", str(tmp_path / "series.csv"), "--format", "csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert list(rows[0]) == ["series", "step", "load.point", "heat.point"]
@@ -58,7 +69,7 @@ def test_a_table_of_forecasts(tmp_path, capsys):
 
 @pytest.mark.parametrize("form", ["html", "png", "terminal"])
 def test_sentences_in_colour(tmp_path, capsys, form):
-    run = trained(tmp_path, TAGS)
+    run = trained(TAGS)
     capsys.readouterr()
     (tmp_path / "new.txt").write_text("the cat <sat>\n")
     output = tmp_path / f"view.{form}"
@@ -81,7 +92,7 @@ def test_what_cannot_be_predicted_is_told(tmp_path, capsys):
     assert main(["predict", run, *given, "--kind", "pdf"]) == 2
     assert "say which with --kind" in fault(capsys)
     assert main(["predict", run, *given, "--format", "html"]) == 2
-    assert "words with labels" in fault(capsys)
+    assert "its task, language_modelling, gives no words with labels" in fault(capsys)
     assert main(["predict", run, *given, "--format", "png"]) == 2
     assert "--output" in fault(capsys)
     assert main(["predict", run, *given, "--output", str(tmp_path / "no" / "a.csv")]) == 2
@@ -93,12 +104,12 @@ def test_what_cannot_be_predicted_is_told(tmp_path, capsys):
 
 # -------------------------------------------------------------------------------------------------------------- analyze
 def test_a_run_is_analysed(tmp_path, capsys):
-    run = trained(tmp_path, PLAIN.replace("rnn", "lstm"))
+    run = trained(GATED)
     capsys.readouterr()
     assert main(["analyze", run, "--symbols", "40"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("largest Lyapunov exponent")
-    folder = tmp_path / "runs" / "small" / "analysis"
+    folder = finished(GATED).path / "analysis"
     assert {path.name for path in folder.iterdir()} == {"gradients.png", "gates.png", "saturation.png"}
     (tmp_path / "own.txt").write_text("the cat sat on a mat")
     assert main(["analyze", run, "--input", str(tmp_path / "own.txt")]) == 0
@@ -107,7 +118,7 @@ def test_a_run_is_analysed(tmp_path, capsys):
 def test_what_cannot_be_analysed_is_told(tmp_path, capsys):
     assert main(["analyze"]) == 2
     assert "name a run folder, or --story" in fault(capsys)
-    assert main(["analyze", trained(tmp_path, LABELS)]) == 2
+    assert main(["analyze", trained(LABELS)]) == 2
     assert "its task, classification, reads no text symbol by symbol" in fault(capsys)
 
 

@@ -16,6 +16,8 @@ UNITS = {
     "bits_per_char": "bits per character",
     "bits_per_byte": "bits per byte",
     "loss_nats": "loss (nats)",
+    "frame_nats": "nats per frame",
+    "mse": "mean squared error",
     "error_percent": "errors (%)",
 }
 SMOOTHED_FROM = 60

@@ -18,6 +18,7 @@ from seqmodels.data.inputs import open_input
 from seqmodels.errors import UserError
 from seqmodels.tasks.predictor import Predictor
 from seqmodels.tasks.tagged_view import TaggedView
+from seqmodels.tasks.tagging import WordTagger
 
 Rows = Iterable[dict[str, Any]]
 _TITLE = "Words and their labels"
@@ -33,7 +34,9 @@ def predict(options: argparse.Namespace) -> int:
     given = open_input(options.input, options.kind)
     rows = model.predict(run.params(model), given, rows=options.rows)
     if form in VIEWS:
-        VIEWS[form](_views(rows, run.path), options.output)
+        if not isinstance(model, WordTagger):
+            raise run.lacking("gives no words with labels to be coloured", "use --format jsonl or csv")
+        VIEWS[form](_Sentences.of(rows, model.classes), options.output)
         return 0
     with _output(options.output) as file:
         FORMATS[form](rows, file)
@@ -92,20 +95,17 @@ FORMATS: dict[str, Callable[[Rows, TextIO], None]] = {"jsonl": _write_jsonl, "cs
 
 
 class _Sentences(NamedTuple):
-    """Tagged sentences, the labels that are there, and the one of most words, if it is: it gets no colour."""
+    """Tagged sentences, all labels, and the one that most words have, if there is one: it gets no colour."""
 
     views: list[TaggedView]
     labels: tuple[str, ...]
     plain: str | None
 
-
-def _views(rows: Rows, run: Path) -> _Sentences:
-    found = list(rows)
-    if not all("words" in row for row in found):
-        raise UserError(f"{run}: only words with labels can be coloured; use --format jsonl or csv")
-    counts = Counter(label for row in found for label in row["labels"])
-    plain = next((label for label, count in counts.items() if 2 * count > counts.total()), None)
-    return _Sentences([TaggedView(row["words"], row["labels"]) for row in found], tuple(sorted(counts)), plain)
+    @classmethod
+    def of(cls, rows: Rows, labels: tuple[str, ...]) -> "_Sentences":
+        views = [TaggedView(row["words"], row["labels"]) for row in rows]
+        counts = Counter(label for view in views for label in view.found)
+        return cls(views, labels, next((label for label, n in counts.items() if 2 * n > counts.total()), None))
 
 
 def _show(sentences: _Sentences, output: str) -> None:

@@ -144,10 +144,10 @@ class Player:
             batch = rolls.batch(np.arange(len(group)), rows, width)
             nats, shares = map(np.asarray, self._heard(params, batch))
             for row, length in enumerate(rolls.lengths.tolist()):
-                likely = {str(LOWEST + key): float(share) for key, share in enumerate(shares[row, length])}
+                likely = np.flatnonzero(shares[row, length] > _SHOWN).tolist()
                 yield {
                     "frame_nats": float(nats[row, :length].mean()),
-                    "next": {note: share for note, share in likely.items() if share > _SHOWN},
+                    "next": [{"key": LOWEST + key, "probability": float(shares[row, length, key])} for key in likely],
                 }
 
     def _hear(self, params: PyTree, batch: RollBatch) -> tuple[Array, Array]:

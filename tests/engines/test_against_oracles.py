@@ -13,9 +13,9 @@ from cases import (
     CELLS,
     FEW,
     PAIRS,
-    RELATED,
     SHORTER,
     STEPS,
+    TURNED,
     VARIANTS,
     cast,
     lengths_and_resets,
@@ -73,7 +73,7 @@ def test_float32(cell, method):
     assert_close(slopes, expected(cell, "plain")[1], np.float32)
 
 
-DIRECTED = [*((*pair, "forward") for pair in PAIRS), *((*pair, "reverse") for pair in RELATED)]
+DIRECTED = [*((*pair, "forward") for pair in PAIRS), *((*pair, "reverse") for pair in TURNED)]
 """Backwards not for every pair: a sequence is turned round before an engine gets it."""
 
 

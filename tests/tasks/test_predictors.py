@@ -150,8 +150,8 @@ def test_pieces_of_music(tmp_path):
     roll = jnp.asarray(pieces[0], jnp.float32)
     _, scores = model.model.apply(params, jnp.concatenate([jnp.zeros((1, 88)), roll])[None])
     shares = np.asarray(jax.nn.sigmoid(scores[0, -1]))
-    expected = {str(LOWEST + key): share for key, share in enumerate(shares.tolist()) if share > 0.01}
-    assert found[0]["next"] == pytest.approx(expected, rel=1e-4)
+    expected = {LOWEST + key: share for key, share in enumerate(shares.tolist()) if share > 0.01}
+    assert {row["key"]: row["probability"] for row in found[0]["next"]} == pytest.approx(expected, rel=1e-4)
 
 
 def test_problems_of_long_lags(tmp_path):
