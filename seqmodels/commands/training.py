@@ -77,7 +77,7 @@ def _introduce(task: Task, loop: Loop) -> None:
 
 
 def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted) -> None:
-    """Writes result and pictures, and shows the result beside the baselines."""
+    """Draws pictures, writes the result and shows it beside the baselines."""
     baselines = task.baselines()
     result: dict[str, Any] = {
         "task": task.name,
@@ -88,9 +88,6 @@ def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted)
         "metrics": fitted.metrics,
         "baselines": baselines,
     }
-    run.write_json("result.json", result)
-    show(fitted.metrics, baselines)
-    say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
     drawing: dict[str, Callable[[Path], None]] = {
         "curves": lambda path: curves.draw(
             run.metrics.read(),
@@ -103,12 +100,18 @@ def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted)
     }
     for kind, picture in fitted.pictures.items():
         drawing[kind] = functools.partial(DRAWN[type(picture)], picture, title=f"{name}, test")
+    faults = []
     for kind, draw in drawing.items():
         path = run.path / f"{kind}.png"
         try:
             draw(path)
         except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}; all else is done") from error
+            faults.append(f"{path} cannot be written: {error.strerror}; all else is done")
+    run.write_json("result.json", result)  # last, since it says that the run is finished
+    show(fitted.metrics, baselines)
+    say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
+    if faults:
+        raise UserError(*faults)
 
 
 def _check_same_run(run: RunFolder, text: str, task: Task) -> None:

@@ -108,7 +108,8 @@ class Checkpoints:
           score: what this state reached, lower is better; None or NaN never counts as the best.
 
         Raises:
-          CheckpointError: if the disk is full or cannot be written. The earlier checkpoints are as they were.
+          CheckpointError: if the disk is full or cannot be written; the earlier checkpoints are as they were. If the
+            folder around `folder` is gone, which is not made again: whoever took it away had a reason.
         """
         if step < 0:
             raise ValueError(f"step must not be negative (got {step})")
@@ -120,17 +121,18 @@ class Checkpoints:
         leaves = host_leaves(tree)
         temporary = self.folder / f"{_WRITING}{step:09d}"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
             self._tidy()
             _write(temporary, head, leaves)
             self._publish(temporary, step)
             self._damaged.discard(step)
             self._remove_all_but(self._worth_keeping(step))
         except Exception as error:
-            raise CheckpointError(
-                f"cannot save the checkpoint of step {step} in {self.folder}: {_reason(error)}; make room on "
-                "the disk or make it writable, then resume from the last checkpoint"
-            ) from error
+            failed = f"cannot save the checkpoint of step {step} in {self.folder}"
+            if not self.folder.parent.is_dir():
+                raise CheckpointError(f"{failed}: its folder is gone; was the run folder deleted or moved?") from error
+            remedy = "make room on the disk or make it writable, then resume from the last checkpoint"
+            raise CheckpointError(f"{failed}: {_reason(error)}; {remedy}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

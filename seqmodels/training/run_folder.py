@@ -259,9 +259,9 @@ class RunFolder:
         self.write_text(name, json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n")
 
     def append_text(self, name: str, text: str) -> None:
-        """Adds `text` at the end of the file `name`; raises RunError if the disk refuses."""
+        """Adds `text` at the end of the file `name`, byte for byte; raises RunError if the disk refuses."""
         path = self.path / name
-        with _disk_errors("write", path), open(path, "a", encoding="utf-8") as file:
+        with _disk_errors("write", path), open(path, "a", encoding="utf-8", newline="\n") as file:
             file.write(text)
 
     def __enter__(self) -> RunFolder:

@@ -5,7 +5,7 @@ import re
 from seqmodels.training.run_folder import RunFolder
 
 SAMPLES = "samples.txt"
-_HEADING = re.compile(r"^=== step (\d+) ===$", re.MULTILINE)
+_HEADING = re.compile(rb"^=== step (\d+) ===$", re.MULTILINE)
 
 
 def add_sample(folder: RunFolder, step: int, text: str) -> None:
@@ -18,6 +18,7 @@ def drop_samples_after(folder: RunFolder, step: int) -> None:
     path = folder.path / SAMPLES
     if not path.exists():
         return
-    text = path.read_text(encoding="utf-8")
-    later = next((match.start() for match in _HEADING.finditer(text) if int(match[1]) > step), len(text))
-    folder.write_text(SAMPLES, text[:later])
+    data = path.read_bytes()
+    data = data[: data.rfind(b"\n") + 1]  # a killed process may leave a torn line, in the middle of a character even
+    later = next((match.start() for match in _HEADING.finditer(data) if int(match[1]) > step), len(data))
+    folder.write_text(SAMPLES, data[:later].decode("utf-8"))

@@ -381,6 +381,13 @@ def test_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, where):
     assert checkpoints.restore(small(0)).step == 5
 
 
+def test_a_run_folder_that_is_gone_is_not_made_again(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "gone" / "checkpoints")
+    with pytest.raises(CheckpointError, match=r"step 6 .*: its folder is gone; was the run folder deleted or moved\?$"):
+        checkpoints.save(6, small(6), {})
+    assert list(tmp_path.iterdir()) == []
+
+
 CHILD = """
     import resource, sys
     import jax, jax.numpy as jnp, numpy as np

@@ -7,17 +7,20 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
 from seqmodels.training.interrupts import Interrupts, exit_code
 
 CHILD = textwrap.dedent("""
-    import sys
+    import hashlib, sys
     from seqmodels.training.interrupts import Interrupts, exit_code
 
     with Interrupts() as interrupts:
         print("ready", flush=True)
+        if sys.argv[1] == "outside":
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # for many minutes
         while True:
             if sys.argv[1] == "leave" and interrupts.requested:
                 print("saved after", interrupts.requested.name, flush=True)
@@ -57,6 +60,19 @@ def test_the_second_signal_ends_the_process_at_once(first, second):
     output, _ = child.communicate(timeout=60)
     assert output == ""
     assert child.returncode == -second
+
+
+@pytest.mark.parametrize(("first", "second"), [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
+def test_the_second_signal_does_not_wait_for_a_main_thread_outside_python(first, second):
+    """As in a long compilation: no handler is called there, and two signals of a kind would become one."""
+    child = start("outside")
+    time.sleep(0.2)
+    child.send_signal(first)
+    time.sleep(0.2)
+    assert child.poll() is None
+    child.send_signal(second)
+    child.communicate(timeout=60)
+    assert child.returncode == exit_code(second)
 
 
 def test_former_handlers_come_back():

@@ -39,6 +39,17 @@ def test_a_text_written_again_is_the_same_file(run):
     assert content(run) == whole
 
 
+@pytest.mark.parametrize("torn", ["=== st", "=== step 1", "=== step 10 ===\na", "=== step 10 ===\nä\rü"])
+def test_what_a_killed_process_left_torn_is_taken_back(run, torn):
+    """Bytes of a torn text need not be UTF-8, and those of a whole one stay as they are."""
+    add_sample(run, 0, "a\r\nb\rc\n")
+    whole = (run.path / "samples.txt").read_bytes()
+    with open(run.path / "samples.txt", "ab") as file:
+        file.write(torn.encode()[: -1 if torn.endswith("ü") else None])
+    drop_samples_after(run, 0)
+    assert (run.path / "samples.txt").read_bytes() == whole
+
+
 def test_without_a_file_there_is_nothing_to_take_back(run):
     drop_samples_after(run, 3)
     assert not (run.path / "samples.txt").exists()
