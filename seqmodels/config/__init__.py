@@ -6,6 +6,7 @@ and does not hold strings.
 """
 
 from seqmodels.config.loading import ConfigError, config, dumps, load, override, read, validate
+from seqmodels.config.paths import make_whole
 from seqmodels.config.wording import help_text
 
-__all__ = ["ConfigError", "config", "dumps", "help_text", "load", "override", "read", "validate"]
+__all__ = ["ConfigError", "config", "dumps", "help_text", "load", "make_whole", "override", "read", "validate"]

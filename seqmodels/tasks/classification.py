@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from pydantic import Field
 
 from seqmodels.cells.base import Array, PyTree
-from seqmodels.config import config
+from seqmodels.config import config, make_whole
 from seqmodels.data.buckets import BucketStream, EvaluationBuckets, LabelledBatch, Numbered, bucket_widths, width_of
 from seqmodels.data.inputs import Input, texts_of
 from seqmodels.data.labelled_files import Columns, from_path
@@ -73,10 +73,7 @@ class DataTable:
 
     def __post_init__(self) -> None:
         """Makes paths whole, so that the config in the run folder means the same from anywhere."""
-        for key in ("path", "dir", "vectors"):
-            value = getattr(self, key)
-            if value is not None:
-                object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
+        make_whole(self, "path", "dir", "vectors")
         if self.vectors is not None and self.unit != "word":
             raise ValueError(f"vectors are of words, but unit is {self.unit}; leave vectors out, or set unit=word")
 

@@ -1,12 +1,11 @@
 """The config of forecasting."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from seqmodels.config import config
+from seqmodels.config import config, make_whole
 from seqmodels.data.series_files import Columns, check_frequency
 from seqmodels.data.series_sets import SERIES_SETS
 from seqmodels.engines import ENGINES
@@ -70,10 +69,7 @@ class DataTable:
 
     def __post_init__(self) -> None:
         """Makes paths whole, so that the config in the run folder means the same from anywhere, and checks the rest."""
-        for key in ("path", "dir"):
-            value = getattr(self, key)
-            if value is not None:
-                object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
+        make_whole(self, "path", "dir")
         if self.period > self.context:
             raise ValueError(f"period must be at most context (got period {self.period}, context {self.context})")
         if self.valid_share + self.test_share >= 1.0:

@@ -1,11 +1,10 @@
 """The tables of a config of language modelling."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqmodels.config import config
+from seqmodels.config import config, make_whole
 from seqmodels.data.bpe import DEFAULT_SIZE
 from seqmodels.data.corpora import CORPORA
 from seqmodels.engines import ENGINES
@@ -57,10 +56,7 @@ class DataTable:
 
     def __post_init__(self) -> None:
         """Makes paths whole, so that the config in the run folder means the same from anywhere."""
-        for key in ("path", "dir"):
-            value = getattr(self, key)
-            if value is not None:
-                object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
+        make_whole(self, "path", "dir")
 
 
 @config

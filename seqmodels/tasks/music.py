@@ -12,7 +12,7 @@ import optax
 from pydantic import Field
 
 from seqmodels.cells.base import Array, PyTree
-from seqmodels.config import config
+from seqmodels.config import config, make_whole
 from seqmodels.data.buckets import BucketStream, EvaluationBuckets, bucket_widths, width_of
 from seqmodels.data.chorales import jsb_chorales
 from seqmodels.data.chord_progressions import chord_progressions
@@ -54,10 +54,7 @@ class DataTable:
 
     def __post_init__(self) -> None:
         """Makes paths whole, so that the config in the run folder means the same from anywhere."""
-        for key in ("path", "dir"):
-            value = getattr(self, key)
-            if value is not None:
-                object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
+        make_whole(self, "path", "dir")
 
     def load(self) -> Music:
         """The pieces that the table asks for."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqmodels.config import config
+from seqmodels.config import config, make_whole
 from seqmodels.data.lexicon import read_lexicon, vader_in
 from seqmodels.data.sources import DataError
 from seqmodels.data.tagged_files import from_path
@@ -59,10 +59,7 @@ class DataTable:
 
     def __post_init__(self) -> None:
         """Makes paths whole, so that the config in the run folder means the same from anywhere."""
-        for key in ("path", "dir", "vectors", "lexicon"):
-            value = getattr(self, key)
-            if value is not None:
-                object.__setattr__(self, key, str(Path(value).expanduser().absolute()))
+        make_whole(self, "path", "dir", "vectors", "lexicon")
 
 
 @config

@@ -7,7 +7,7 @@ import pytest
 from processes import TrainingRun, assert_nothing_lost, has_saved, whole
 from small import restore
 
-resource = pytest.importorskip("resource")
+resource = pytest.importorskip("resource", reason="this system sets no limits of a process")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets limits of another process, and mounts")
 
 LARGE = 6_000

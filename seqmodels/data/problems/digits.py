@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from seqmodels.cells.base import Array
-from seqmodels.config import config
+from seqmodels.config import config, make_whole
 from seqmodels.data.mnist import Images, mnist
 from seqmodels.data.permutations import permutation
 from seqmodels.data.problems.problem import Examples, Problem
@@ -59,8 +59,7 @@ class Mnist(Problem):
 
     def __post_init__(self) -> None:
         """Makes the path whole, so that the config in the run folder means the same from anywhere."""
-        if self.dir is not None:
-            object.__setattr__(self, "dir", str(Path(self.dir).expanduser().absolute()))
+        make_whole(self, "dir")
 
     @property
     def input_size(self) -> int:
