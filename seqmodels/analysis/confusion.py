@@ -1,11 +1,11 @@
 """The picture of a confusion matrix: which classes a model takes for which."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqmodels.analysis.png import write_png
 from seqmodels.tasks.confusion import Confusion
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ def draw(confusion: Confusion, path: Path, *, title: str) -> None:
     Raises:
       OSError: if the picture cannot be written.
     """
-    picture = figure(confusion, title=title)
-    partial = path.with_name(path.name + ".partial")
-    picture.savefig(partial, format="png", metadata={"Software": None})
-    os.replace(partial, path)
+    write_png(figure(confusion, title=title), path)
 
 
 def figure(confusion: Confusion, *, title: str) -> "Figure":

@@ -1,10 +1,11 @@
 """One picture of a run: its objective, gradient norm and learning rate over the steps."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from seqmodels.analysis.png import write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,10 +68,7 @@ def draw(
     Raises:
       OSError: if the picture cannot be written.
     """
-    picture = figure(rows, objective=objective, baselines=baselines, title=title, clip_norm=clip_norm)
-    partial = path.with_name(path.name + ".partial")
-    picture.savefig(partial, format="png", metadata={"Software": None})
-    os.replace(partial, path)
+    write_png(figure(rows, objective=objective, baselines=baselines, title=title, clip_norm=clip_norm), path)
 
 
 def figure(

@@ -1,12 +1,12 @@
 """The picture of forecasts: a few windows, what came after them, and the intervals in which it was expected."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqmodels.analysis.curves import BASELINE, TRAIN, VALIDATION
+from seqmodels.analysis.png import write_png
 from seqmodels.tasks.forecasts import Forecasts, Shown
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ def draw(forecasts: Forecasts, path: Path, *, title: str) -> None:
     Raises:
       OSError: if the picture cannot be written.
     """
-    picture = figure(forecasts, title=title)
-    partial = path.with_name(path.name + ".partial")
-    picture.savefig(partial, format="png", metadata={"Software": None})
-    os.replace(partial, path)
+    write_png(figure(forecasts, title=title), path)
 
 
 def figure(forecasts: Forecasts, *, title: str) -> "Figure":

@@ -2,13 +2,13 @@
 
 import colorsys
 import html
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from seqmodels.analysis.png import write_png
 from seqmodels.tasks.tagged_view import TaggedView
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ def draw(
     Raises:
       OSError: if the picture cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    figure(views, classes, plain=plain, title=title).savefig(partial, format="png", metadata={"Software": None})
-    os.replace(partial, path)
+    write_png(figure(views, classes, plain=plain, title=title), path)
 
 
 def figure(views: Sequence[TaggedView], classes: Sequence[str], *, plain: str | None = None, title: str) -> "Figure":
