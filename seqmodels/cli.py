@@ -84,6 +84,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, if there is one")
     parser.add_argument("--overwrite", action="store_true", help="remove the run in the folder, if there is one")
     parser.add_argument("--keys", action="store_true", help="print every key of this config's task and leave")
+    several = parser.add_argument_group(
+        "several processes", "The same command is given to each; docs/scale.md has examples."
+    )
+    several.add_argument("--distributed", action="store_true", help="as found on Slurm, TPU pods, Kubernetes, MPI")
+    several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 meets the others")
+    several.add_argument("--processes", type=_Whole(1), help="how many there are")
+    several.add_argument("--index", type=_Whole(0), help="which one this is, from 0")
 
 
 def _add_benchmark(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,10 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
+# XLA does all it does but for LLVM's slow passes: most of the suite's time is compilation. Processes that tests start
+# read it from their environment.
+jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 def pytest_collection_modifyitems(items):

@@ -28,7 +28,7 @@ def test_help_is_given_without_slow_imports():
         "import sys\nfrom seqmodels.cli import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as leaving:\n"
-        "    slow = ('orbax', 'grain', 'pydantic', 'optax', 'rich')\n"
+        "    slow = ('grain', 'pydantic', 'optax', 'rich')\n"
         "    print('imported:', *[name for name in slow if name in sys.modules])\n"
         "    sys.exit(leaving.code)"
     )

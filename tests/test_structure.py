@@ -29,7 +29,7 @@ PUBLIC = {"cells", "engines", "layers"}
 """What `import seqmodels` gives."""
 
 LONGEST = 350
-HEAVY = ("orbax", "grain", "matplotlib", "pydantic", "rich", "flax", "optax", "torch", "tensorboardX")
+HEAVY = ("grain", "matplotlib", "pydantic", "rich", "flax", "optax", "torch", "tensorboardX")
 
 
 def imported(path: Path) -> set[str]:

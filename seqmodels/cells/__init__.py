@@ -11,7 +11,7 @@ from seqmodels.cells.lstmp import LSTMP, LSTMPParams, LSTMPState
 from seqmodels.cells.mingru import MinGRU, MinGRUParams, MinGRUState
 from seqmodels.cells.minlstm import MinLSTM, MinLSTMParams, MinLSTMState
 from seqmodels.cells.mlstm import MLSTM, MLSTMParams, MLSTMState
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products, product
 from seqmodels.cells.residual import Residual
 from seqmodels.cells.rglru import RGLRU, RGLRUParams, RGLRUState
 from seqmodels.cells.rnn import RNN, RNNParams, RNNState
@@ -85,5 +85,6 @@ __all__ = [
     "VariationalDropout",
     "WeightDrop",
     "Zoneout",
+    "gate_products",
     "product",
 ]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products
 
 sigmoid = jax.nn.sigmoid
 
@@ -93,11 +93,11 @@ class GRU(GatedCell):
 
     def project(self, params: GRUParams, xs: Array) -> tuple[Array, ...]:
         """The input's part of every gate, x W_ih + b."""
-        return tuple(jnp.split(product(xs, params.w_ih, params.b), 3, axis=-1))
+        return gate_products(xs, params.w_ih, 3, params.b)
 
     def recur(self, params: GRUParams, h: Array) -> tuple[Array, ...]:
         """The recurrent part of every gate, h W_hh."""
-        return tuple(jnp.split(product(h, params.w_hh), 3, axis=-1))
+        return gate_products(h, params.w_hh, 3)
 
     def gate_params(self, params: GRUParams) -> Array:
         """The recurrent bias b_hn, which the reset gate multiplies."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, cast, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products
 
 sigmoid = jax.nn.sigmoid
 
@@ -110,13 +110,14 @@ class LayerNormLSTM(GatedCell):
 
     def project(self, params: LayerNormLSTMParams, xs: Array) -> tuple[Array, ...]:
         """The input's part of every gate, normalised, α_x ⊙ LN(x W_ih) + b."""
-        (z,) = self._norm([product(xs, params.w_ih)])
-        scale, b = cast((params.scale_ih, params.b), z.dtype)  # as wide as the product, like a bias in `product`
-        return tuple(jnp.split(scale * z + b, 4, axis=-1))
+        zs = self._norm(gate_products(xs, params.w_ih, 4))
+        scale, b = cast((params.scale_ih, params.b), zs[0].dtype)  # as wide as the product, like a bias in `product`
+        parts = zip(zs, jnp.split(scale, 4), jnp.split(b, 4), strict=True)
+        return tuple(scale * z + b for z, scale, b in parts)
 
     def recur(self, params: LayerNormLSTMParams, h: Array) -> tuple[Array, ...]:
         """The recurrent part of every gate before its norm, h W_hh."""
-        return tuple(jnp.split(product(h, params.w_hh), 4, axis=-1))
+        return gate_products(h, params.w_hh, 4)
 
     def gate_params(self, params: LayerNormLSTMParams) -> GateParams:
         """The scales of the recurrent part, one array a gate, and scale and shift of the memory."""

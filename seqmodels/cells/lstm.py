@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products
 
 sigmoid = jax.nn.sigmoid
 
@@ -100,7 +100,7 @@ class LSTM(GatedCell):
     def init(self, key: Array, input_size: int) -> LSTMParams:
         """Glorot input weights, orthogonal recurrent weights, peepholes 0, bias as the fields say."""
         key_ih, key_hh, key_b = jax.random.split(key, 3)
-        size, gates = self.hidden_size, 3 if self.coupled else 4
+        size, gates = self.hidden_size, self._gates
         return LSTMParams(
             w_ih=glorot_blocks(key_ih, input_size, size, gates),
             w_hh=orthogonal_blocks(key_hh, size, gates),
@@ -128,14 +128,15 @@ class LSTM(GatedCell):
 
     def project(self, params: LSTMParams, xs: Array) -> tuple[Array, ...]:
         """The input's part of every gate, x W_ih + b."""
-        return self._split(product(xs, params.w_ih, params.b))
+        return gate_products(xs, params.w_ih, self._gates, params.b)
 
     def recur(self, params: LSTMParams, h: Array) -> tuple[Array, ...]:
         """The recurrent part of every gate, h W_hh."""
-        return self._split(product(h, params.w_hh))
+        return gate_products(h, params.w_hh, self._gates)
 
-    def _split(self, z: Array) -> tuple[Array, ...]:
-        return tuple(jnp.split(z, 3 if self.coupled else 4, axis=-1))
+    @property
+    def _gates(self) -> int:
+        return 3 if self.coupled else 4
 
     def gate_params(self, params: LSTMParams) -> Array | None:
         """The peepholes."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products, product
 
 sigmoid = jax.nn.sigmoid
 
@@ -97,11 +97,11 @@ class LSTMP(GatedCell):
 
     def project(self, params: LSTMPParams, xs: Array) -> tuple[Array, ...]:
         """The input's part of every gate, x W_ih + b."""
-        return tuple(jnp.split(product(xs, params.w_ih, params.b), 4, axis=-1))
+        return gate_products(xs, params.w_ih, 4, params.b)
 
     def recur(self, params: LSTMPParams, h: Array) -> tuple[Array, ...]:
         """The recurrent part of every gate, y W_hh with y = m W_hr."""
-        return tuple(jnp.split(product(product(h, params.w_hr), params.w_hh), 4, axis=-1))
+        return gate_products(product(h, params.w_hr), params.w_hh, 4)
 
     def gates(
         self, gate_params: None, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: LSTMPState, noise_t: None

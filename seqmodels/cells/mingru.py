@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from seqmodels.cells.activations import positive
 from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products
 
 
 class MinGRUParams(NamedTuple):
@@ -72,7 +72,7 @@ class MinGRU(LinearCell):
     def coefficients(self, params: MinGRUParams, decay_params: None, xs: Array) -> tuple[Array, Array]:
         """1 - z, made as σ(-·) so that nothing is lost where z is near 1, and z h̃."""
         del decay_params
-        k, x = jnp.split(product(xs, params.w_ih, params.b), 2, axis=-1)
+        k, x = gate_products(xs, params.w_ih, 2, params.b)
         return jax.nn.sigmoid(-k), jax.nn.sigmoid(k) * positive(x)
 
     def hidden(self, state: MinGRUState) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from seqmodels.cells.activations import positive
 from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products
 
 
 class MinLSTMParams(NamedTuple):
@@ -80,7 +80,7 @@ class MinLSTM(LinearCell):
     def coefficients(self, params: MinLSTMParams, decay_params: None, xs: Array) -> tuple[Array, Array]:
         """F' and i' h̃."""
         del decay_params
-        f, i, x = jnp.split(product(xs, params.w_ih, params.b), 3, axis=-1)
+        f, i, x = gate_products(xs, params.w_ih, 3, params.b)
         log_odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
         return jax.nn.sigmoid(log_odds), jax.nn.sigmoid(-log_odds) * positive(x)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from seqmodels.cells.base import Array
+from seqmodels.cells.spread import model_devices, spread
 
 
 def product(x: Array, w: Array, b: Array | None = None) -> Array:
@@ -32,6 +33,36 @@ def product(x: Array, w: Array, b: Array | None = None) -> Array:
     # As rows, because XLA on CPU takes twice as long for the gradient of w where x has more axes.
     y = _matmul(x.reshape(-1, x.shape[-1]).astype(w.dtype), w).reshape(*x.shape[:-1], w.shape[-1])
     return y if b is None else y + b.astype(y.dtype)
+
+
+def gate_products(x: Array, w: Array, gates: int, b: Array | None = None) -> tuple[Array, ...]:
+    """The product x w (+ b) of weights that lie gate beside gate, cut into the gates.
+
+    Where several devices share the model, each has the same units of all gates: then a step of a recurrence hands
+    only h from device to device. Cut as the weights lie, a device would have units of one gate, and gates would have
+    to be handed on before they can meet.
+
+    Args:
+      x: [..., D], as for `product`.
+      w: [D, G*H].
+      gates: G.
+      b: [G*H], or None.
+
+    Returns:
+      G arrays [..., H], of the type that `product` returns.
+
+    Example:
+      >>> [gate.tolist() for gate in gate_products(jnp.ones((1, 2)), jnp.eye(2, 4), gates=2)]
+      [[[1.0, 1.0]], [[0.0, 0.0]]]
+    """
+    if model_devices() == 1:
+        return tuple(jnp.split(product(x, w, b), gates, axis=-1))
+    # The loop does not change w, so XLA takes all but the product itself out of it.
+    by_unit = spread(w.reshape(w.shape[0], gates, -1), axis=-1)
+    y = jnp.tensordot(x.astype(w.dtype), by_unit, 1, preferred_element_type=jnp.promote_types(w.dtype, jnp.float32))
+    if b is not None:
+        y = y + b.reshape(gates, -1).astype(y.dtype)
+    return tuple(y[..., gate, :] for gate in range(gates))
 
 
 def _matmul(x: Array, w: Array) -> Array:

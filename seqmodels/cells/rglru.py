@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products, product
 
 
 class RGLRUParams(NamedTuple):
@@ -93,7 +93,7 @@ class RGLRU(LinearCell):
 
     def coefficients(self, params: RGLRUParams, decay_params: Array, xs: Array) -> tuple[Array, Array]:
         """The decay a, and √(1 - a²) i v."""
-        r, i = jnp.split(jax.nn.sigmoid(product(xs, params.w_ih, params.b)), 2, axis=-1)
+        r, i = (jax.nn.sigmoid(z) for z in gate_products(xs, params.w_ih, 2, params.b))
         log_a = -8.0 * jax.nn.softplus(decay_params) * r
         return jnp.exp(log_a), _complement(log_a) * i * product(xs, params.w_v)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products
 
 _ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
 
@@ -83,11 +83,11 @@ class RNN(GatedCell):
 
     def project(self, params: RNNParams, xs: Array) -> Array:
         """The input's part, x W_ih + b."""
-        return product(xs, params.w_ih, params.b)
+        return gate_products(xs, params.w_ih, 1, params.b)[0]
 
     def recur(self, params: RNNParams, h: Array) -> Array:
         """The recurrent part, h W_hh."""
-        return product(h, params.w_hh)
+        return gate_products(h, params.w_hh, 1)[0]
 
     def gates(self, gate_params: None, u_t: Array, r_t: Array, state: RNNState, noise_t: None) -> RNNState:
         """The new hidden state."""

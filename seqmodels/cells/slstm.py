@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products, product
+from seqmodels.cells.spread import spread
 
 _FORGET_BIAS = {"sigmoid": 3.0, "exp": 0.0}
 _LARGEST_EXPONENT = 80.0
@@ -119,7 +120,7 @@ class SLSTM(GatedCell):
 
     def project(self, params: SLSTMParams, xs: Array) -> tuple[Array, ...]:
         """The input's part of every gate, x W_ih + b."""
-        return tuple(jnp.split(product(xs, params.w_ih, params.b), 4, axis=-1))
+        return gate_products(xs, params.w_ih, 4, params.b)
 
     def recur(self, params: SLSTMParams, h: Array) -> tuple[Array, ...]:
         """The recurrent part of every gate, head by head."""
@@ -143,6 +144,7 @@ class SLSTM(GatedCell):
 
 def _product_by_head(h: Array, w: Array) -> Array:
     """The products of h [..., N, d] and w [N, d, F], head by head: [..., N, F]."""
+    w = spread(w, axis=0)  # where several devices share the model, each has heads of its own
     if w.shape[0] == 1:  # XLA on CPU takes up to twice as long for a batch of one product as for the product
         return product(h, w[0])
     return jax.vmap(product, in_axes=(-2, 0), out_axes=-2)(h, w)

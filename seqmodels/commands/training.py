@@ -1,6 +1,7 @@
 """Trains a model from a config file."""
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import shlex
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from rich.console import Console
 
 from seqmodels import config as configs
 from seqmodels.analysis import confusion, curves, forecast
+from seqmodels.cells.spread import DATA, MODEL
 from seqmodels.commands.shown import say, show
 from seqmodels.commands.trained_run import SCHEMAS, check_same_data
 from seqmodels.errors import UserError
@@ -24,11 +27,13 @@ from seqmodels.training.checkpoint import Checkpoints
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.interrupts import exit_code
 from seqmodels.training.loop import Fitted, InterruptedRun, Loop
+from seqmodels.training.onlooker import Onlooker
+from seqmodels.training.processes import Joining, joined, leads, together, wait
 from seqmodels.training.progress import Progress, TensorBoard
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.task import Task
 
-_MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir")
+_MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir", "devices.mesh.data", "devices.mesh.model")
 DRAWN: dict[type, Callable[..., None]] = {Confusion: confusion.draw, Forecasts: forecast.draw}
 """How each kind of picture that a task may have is drawn."""
 
@@ -42,30 +47,53 @@ def train(options: argparse.Namespace) -> int:
         return 0
     name = config.run.name or path.stem
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, name=name))
-    task = TASKS[config.task.name](config)
-    placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(config.training.accumulate - 1, 1))
-    placement.check(config.data.batch_size)
-    if config.run.tensorboard:
-        TensorBoard.require()
-    config.optimizer.build(config.run.steps)  # refuses a schedule that does not fit before anything is written
-    folder = Path(config.run.dir) / name
-    text = configs.dumps(config)
-    with RunFolder.create(folder, text, resume=options.resume, overwrite=options.overwrite) as run:
+    with joined(Joining(options.distributed, options.coordinator, options.processes, options.index)):
+        return _train(config, options)
+
+
+def _train(config: Any, options: argparse.Namespace) -> int:
+    """Trains in one process, or in one of several that have found each other."""
+    with together():
+        task = TASKS[config.task.name](config)
+        placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(config.training.accumulate - 1, 1))
+        placement.check(config.data.batch_size)
+        if config.run.tensorboard:
+            TensorBoard.require()
+        config.optimizer.build(config.run.steps)  # refuses a schedule that does not fit before anything is written
+    with contextlib.ExitStack() as stack:
+        with together():
+            run = stack.enter_context(_folder(config, options))
+            if not run.finished:
+                _check_same_run(run, configs.dumps(config), task)
         if run.finished:
             say(f"the run in {run.path} is finished: see {run.path / 'result.json'}")
             return 0
-        _check_same_run(run, text, task)
-        with Progress(config.run.steps) as progress:
-            loop = Loop(task, config.run, config.training, config.optimizer, run, progress, placement)
-            _introduce(task, loop)
-            try:
-                fitted = loop.fit()
-            except InterruptedRun as stop:
-                progress.note(f"stopped by {stop.signal.name} at step {stop.step:,}; everything is saved. Go on with:")
-                progress.note(f"  {_resume_command()}")
-                return exit_code(stop.signal)
-        _conclude(name, run, task, loop, fitted)
+        progress = stack.enter_context(Progress(config.run.steps, console=None if leads() else Console(quiet=True)))
+        stack.enter_context(jax.set_mesh(placement.mesh))
+        loop = Loop(task, config.run, config.training, config.optimizer, run, progress, placement)
+        _introduce(task, loop)
+        try:
+            fitted = loop.fit()
+        except InterruptedRun as stop:
+            progress.note(f"stopped by {stop.signal.name} at step {stop.step:,}; everything is saved. Go on with:")
+            progress.note(f"  {_resume_command()}")
+            return exit_code(stop.signal)
+        if leads():
+            _conclude(config.run.name, run, task, loop, fitted)
+        wait()
     return 0
+
+
+def _folder(config: Any, options: argparse.Namespace) -> RunFolder:
+    """The run's folder, for the process that leads to write, for the others to look at."""
+    folder = Path(config.run.dir) / config.run.name
+    if not leads():
+        wait()
+        return Onlooker(folder)
+    try:
+        return RunFolder.create(folder, configs.dumps(config), resume=options.resume, overwrite=options.overwrite)
+    finally:
+        wait()
 
 
 def _introduce(task: Task, loop: Loop) -> None:
@@ -73,7 +101,13 @@ def _introduce(task: Task, loop: Loop) -> None:
     sizes = [leaf.size for leaf in jax.tree.leaves(loop.like().params)]
     for line in task.describe():
         loop.progress.note(line)
-    loop.progress.note(f"{sum(sizes):,} parameters; {jax.device_count()} {jax.default_backend()} device(s)")
+    mesh, processes = loop.placement.mesh, jax.process_count()
+    where = f"{mesh.size} {jax.default_backend()} device(s)"
+    if mesh.shape[MODEL] > 1:
+        where += f", {mesh.shape[DATA]} x {mesh.shape[MODEL]} of which share batch and model"
+    if processes > 1:
+        where += f", {processes} processes"
+    loop.progress.note(f"{sum(sizes):,} parameters; {where}")
 
 
 def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted) -> None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array
 from seqmodels.cells.masks import check_rate, dropout_mask
+from seqmodels.cells.spread import spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Embedding:
         Returns:
           [..., E].
         """
-        xs: Array = jnp.take(table, ids, axis=0, mode="clip").astype(dtype or table.dtype)
+        xs: Array = jnp.take(spread(table, axis=0), ids, axis=0, mode="clip").astype(dtype or table.dtype)
         if key is None or self.dropout == 0.0:
             return xs
         mask = dropout_mask(key, self.dropout, (self.vocabulary_size, 1), xs.dtype)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, cast
 from seqmodels.cells.products import product
+from seqmodels.cells.spread import spread
 
 
 class LinearParams(NamedTuple):
@@ -41,4 +42,4 @@ class Linear:
     def apply(self, params: LinearParams, xs: Array) -> Array:
         """Maps [..., D] to [..., F], computed in the type of `xs`, returned in at least float32."""
         w, b = cast(params, xs.dtype)
-        return product(xs, w, b)
+        return product(xs, spread(w, axis=1), b)

@@ -11,6 +11,7 @@ import optax
 from pydantic import Field
 
 from seqmodels.cells.base import Array, PyTree
+from seqmodels.cells.spread import DATA, spread
 from seqmodels.config import config
 from seqmodels.data.buckets import width_of
 from seqmodels.data.inputs import Input, sequences_of
@@ -98,7 +99,7 @@ class Solver:
 
         def measure(params: PyTree, trial: Array, key: Array | None) -> Sums:
             read = self.problem.of_trial(batch, trial)
-            examples = self.problem.examples(read)
+            examples = jax.tree.map(lambda x: spread(x, axis=0, over=DATA), self.problem.examples(read))
             _, outputs = self.model.apply(params, examples.inputs, key=key)
             return measure_outputs(self.problem, outputs, examples, jnp.asarray(read.mask))
 

@@ -1,80 +1,42 @@
-"""Arrays in a folder, by name. The only module that knows of orbax."""
+"""Arrays in a file, by name. The only module that knows of safetensors."""
 
-from __future__ import annotations
-
-import contextlib
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 
-def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Writes arrays into a folder that does not exist yet.
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Writes arrays into a new file.
 
     Args:
-      folder: absolute; its parent exists. Without an array it is not created.
-      arrays: by name; none is without elements, which orbax refuses.
-
-    Raises:
-      Exception: whatever orbax and tensorstore raise.
+      path: the file; its folder exists.
+      arrays: by name. A type that numpy does not have of itself, such as bfloat16, is written as integers as wide.
 
     Example:
       >>> import tempfile
-      >>> folder = Path(tempfile.mkdtemp()) / "arrays"
-      >>> write_arrays(folder, {"w": np.arange(3)})
-      >>> read_arrays(folder, ["w"])["w"].tolist()
+      >>> path = Path(tempfile.mkdtemp()) / "arrays.safetensors"
+      >>> write_arrays(path, {"w": np.arange(3)})
+      >>> read_arrays(path, ["w"])["w"].tolist()
       [0, 1, 2]
     """
-    if arrays:
-        with _orbax() as (_, checkpointer):
-            checkpointer.save(folder, dict(arrays))
+    save_file({name: _known(array) for name, array in arrays.items()}, path)
 
 
-def read_arrays(folder: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Reads back the arrays that `write_arrays` wrote.
-
-    Args:
-      folder: absolute.
-      names: of all the arrays in it.
-
-    Returns:
-      The arrays by name, on the host.
+def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Reads back some of the arrays that `write_arrays` wrote, as they were written.
 
     Raises:
-      Exception: whatever orbax and tensorstore raise. Changed bytes are mostly not noticed.
+      Exception: what safetensors raises where the file is not one of its own, or lacks a name.
     """
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    if names := list(names):
-        with _orbax() as (orbax, checkpointer):
-            as_numpy = {name: orbax.RestoreArgs(restore_type=np.ndarray) for name in names}
-            arrays |= checkpointer.restore(folder, restore_args=as_numpy)
-    return arrays
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in names}
 
 
-@contextlib.contextmanager
-def _orbax() -> Iterator[tuple[Any, Any]]:
-    """Gives orbax and a checkpointer of its own, mute; imported late, since that takes as long as importing jax."""
-    # orbax logs through absl, which sets up the root logger at its first message unless it finds a handler there.
-    silence = logging.NullHandler()
-    logging.getLogger().addHandler(silence)
-    try:
-        import orbax.checkpoint as orbax  # noqa: PLC0415 (slow to import)
-
-        with _level("absl", logging.CRITICAL), orbax.PyTreeCheckpointer() as checkpointer:
-            yield orbax, checkpointer
-    finally:
-        logging.getLogger().removeHandler(silence)
-
-
-@contextlib.contextmanager
-def _level(name: str, level: int) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    former = logger.level
-    logger.setLevel(level)
-    try:
-        yield
-    finally:
-        logger.setLevel(former)
+def _known(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array in a type of numpy's own, with its elements one after the other."""
+    array = np.ascontiguousarray(array).reshape(array.shape)  # the former makes one axis of none
+    return array if array.dtype.isbuiltin else array.view(f"u{array.dtype.itemsize}")

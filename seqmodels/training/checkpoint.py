@@ -8,17 +8,16 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import jax
-import numpy as np
 
 from seqmodels.errors import UserError
 from seqmodels.training.array_store import read_arrays, write_arrays
-from seqmodels.training.leaves import differences, host_leaves, named_leaves, place
+from seqmodels.training.leaves import differences, named_leaves
 from seqmodels.training.manifest import (
     DamagedError,
     Manifest,
@@ -28,9 +27,11 @@ from seqmodels.training.manifest import (
     to_disk,
     write_manifest,
 )
+from seqmodels.training.pieces import Piece, Region, assemble, pieces_here, regions_wanted
+from seqmodels.training.processes import gather, leads, together
 from seqmodels.training.run_folder import JSON
 
-_ARRAYS: Final = "arrays"
+_PIECES: Final = "pieces-*.json"
 _WRITING, _REMOVED, _REPLACED = ".writing-", ".removed-", ".replaced-"
 _SHOWN_FAULTS: Final = 8
 
@@ -66,8 +67,10 @@ class Checkpoints:
     process killed at any moment leaves only whole ones. A manifest holds the sha256 of every file and, apart from
     that, of every array as it was in memory; nothing is given out that differs in a single bit.
 
-    Only one process may save into a folder (`RunFolder` holds the lock); any number may read meanwhile. Nothing is
-    written, not even the folder, before the first `save`. orbax stores the arrays.
+    Only one run may save into a folder (`RunFolder` holds the lock); any number may read meanwhile. Nothing is
+    written, not even the folder, before the first `save`. Of arrays that several devices share each piece is stored
+    by itself, by the process that has it, and read by those that need it: a run may go on with other devices, and
+    with more or fewer processes. These see one folder, and save and restore together.
 
     Args:
       folder: where the checkpoints are.
@@ -118,23 +121,40 @@ class Checkpoints:
             "score": None if score is None or math.isnan(score) else float(score),
             "extra": json.loads(json.dumps(extra)),
         }
-        leaves = host_leaves(tree)
+        leaves = named_leaves(tree)
+        pieces = pieces_here(leaves)
         temporary = self.folder / f"{_WRITING}{step:09d}"
         try:
-            self.folder.mkdir(exist_ok=True)
-            self._tidy()
-            _write(temporary, head, leaves)
-            self._publish(temporary, step)
+            with self._saving(step):
+                if leads():
+                    self.folder.mkdir(exist_ok=True)
+                    self._tidy()
+                    temporary.mkdir()
+            with self._saving(step):
+                written = _write_pieces(temporary, pieces)
+            with self._saving(step):
+                if leads():
+                    _conclude(temporary, head, leaves, written)
+                    self._publish(temporary, step)
+                    self._remove_all_but(self._worth_keeping(step))
             self._damaged.discard(step)
-            self._remove_all_but(self._worth_keeping(step))
-        except Exception as error:
-            failed = f"cannot save the checkpoint of step {step} in {self.folder}"
-            if not self.folder.parent.is_dir():
-                raise CheckpointError(f"{failed}: its folder is gone; was the run folder deleted or moved?") from error
-            remedy = "make room on the disk or make it writable, then resume from the last checkpoint"
-            raise CheckpointError(f"{failed}: {_reason(error)}; {remedy}") from error
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if leads():
+                shutil.rmtree(temporary, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _saving(self, step: int) -> Iterator[None]:
+        """A part of saving that all processes do or none; says what failed, and what to do."""
+        with together():
+            try:
+                yield
+            except Exception as error:
+                failed = f"cannot save the checkpoint of step {step} in {self.folder}"
+                if not self.folder.parent.is_dir():
+                    said = f"{failed}: its folder is gone; was the run folder deleted or moved?"
+                    raise CheckpointError(said) from error
+                remedy = "make room on the disk or make it writable, then resume from the last checkpoint"
+                raise CheckpointError(f"{failed}: {_reason(error)}; {remedy}") from error
 
     def restore(self, like: Tree, step: int | None = None) -> Restored[Tree]:
         """Reads the newest checkpoint that is undamaged, or that of one step.
@@ -152,15 +172,16 @@ class Checkpoints:
         """
         wanted = named_leaves(like)
 
-        def load(folder: Path, manifest: Manifest) -> dict[str, np.ndarray[Any, Any]]:
+        def load(folder: Path, manifest: Manifest) -> dict[str, list[Piece]]:
             _check_same_model(folder, manifest, wanted)
-            return _read(folder, manifest)
+            return _read(folder, manifest, {name: regions_wanted(leaf) for name, leaf in wanted.items()})
 
-        manifest, arrays, skipped = self._first_whole(step, load)
-        leaves = {name: place(arrays[name], leaf) for name, leaf in wanted.items()}
+        manifest, pieces, skipped = self._first_whole(step, load)
+        leaves = {name: assemble(leaf, pieces[name]) for name, leaf in wanted.items()}
         for name, leaf in leaves.items():
-            if leaf.dtype != arrays[name].dtype:
-                raise CheckpointError(f"{name} was saved as {arrays[name].dtype.name}, which needs JAX_ENABLE_X64=1")
+            saved = manifest["leaves"][name]["dtype"]
+            if leaf.dtype.name != saved:
+                raise CheckpointError(f"{name} was saved as {saved}, which needs JAX_ENABLE_X64=1")
         tree = jax.tree.unflatten(jax.tree.structure(like), leaves.values())
         return Restored(manifest["step"], tree, manifest["extra"], skipped)
 
@@ -190,14 +211,18 @@ class Checkpoints:
             raise CheckpointError(f"no checkpoint in {self.folder}: was a run saved there?")
         faults: list[str] = []
         for candidate in reversed(steps) if step is None else [step]:
-            folder = self._locate(candidate)
+            folder, damage = self._locate(candidate), ""
             try:
                 manifest = read_manifest(folder, candidate)
-                check_files(folder, manifest)
-                return manifest, load(folder, manifest), tuple(faults)
-            except DamagedError as damage:
-                self._damaged.add(candidate)
-                faults.append(f"checkpoint {folder} is damaged: {damage}")
+                check_files(folder, manifest, share=slice(jax.process_index(), None, jax.process_count()))
+                loaded = load(folder, manifest)
+            except DamagedError as error:
+                damage = str(error)
+            damage = next(filter(None, gather(damage)), "")  # found by any process, it is damaged for all
+            if not damage:
+                return manifest, loaded, tuple(faults)
+            self._damaged.add(candidate)
+            faults.append(f"checkpoint {folder} is damaged: {damage}")
         remedy = "put a copy of one in its place, or start the run again with --overwrite"
         raise CheckpointError(f"no undamaged checkpoint in {self.folder}; {remedy}", *faults)
 
@@ -256,17 +281,36 @@ def _best(scores: Mapping[int, float | None]) -> int | None:
     return min(known)[1] if known else None
 
 
-def _write(folder: Path, head: Manifest, leaves: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Writes a whole checkpoint and forces it to the disk."""
-    folder.mkdir()
-    # Arrays without elements cannot be stored; the manifest says all there is to say about them.
-    write_arrays(folder / _ARRAYS, {name: leaf for name, leaf in leaves.items() if leaf.size})
-    write_manifest(folder, head, leaves)
+def _write_pieces(folder: Path, pieces: Mapping[str, Sequence[Piece]]) -> Manifest:
+    """Writes what this process has of the arrays; returns what there is to say of each piece, by array."""
+    process = f"{jax.process_index():05d}"
+    file = folder / f"arrays-{process}.safetensors"
+    write_arrays(file, {f"{name}{part.region}": part.elements for name, parts in pieces.items() for part in parts})
+    written = {
+        name: [{**part.region._asdict(), "file": file.name, "sha256": array_sha256(part.elements)} for part in parts]
+        for name, parts in pieces.items()
+    }
+    if jax.process_count() > 1:
+        (folder / _PIECES.replace("*", process)).write_text(json.dumps(written), encoding="utf-8")
+    return written
+
+
+def _conclude(folder: Path, head: Manifest, leaves: Mapping[str, Any], written: Manifest) -> None:
+    """Writes the manifest over what all processes have written, and forces everything to the disk."""
+    for path in sorted(folder.glob(_PIECES)):
+        if not path.name.startswith(_PIECES.replace("*.json", f"{jax.process_index():05d}")):
+            for name, parts in json.loads(path.read_text(encoding="utf-8")).items():
+                written[name] += parts
+        path.unlink()
+    described = {
+        name: {"shape": list(leaf.shape), "dtype": leaf.dtype.name, "pieces": written[name]}
+        for name, leaf in leaves.items()
+    }
+    write_manifest(folder, head, described)
     to_disk(*folder.rglob("*"), folder)
 
 
 def _check_same_model(folder: Path, manifest: Manifest, wanted: Mapping[str, Any]) -> None:
-    # orbax would cast another dtype without a word
     faults = differences(manifest["leaves"], wanted)
     if faults:
         more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
@@ -274,18 +318,30 @@ def _check_same_model(folder: Path, manifest: Manifest, wanted: Mapping[str, Any
         raise CheckpointError(headline, *faults[:_SHOWN_FAULTS], *more)
 
 
-def _read(folder: Path, manifest: Manifest) -> dict[str, np.ndarray[Any, Any]]:
-    """Reads the arrays and compares each with what was in memory when it was saved."""
-    leaves = manifest["leaves"]
-    arrays = {name: np.zeros(leaf["shape"], leaf["dtype"]) for name, leaf in leaves.items() if 0 in leaf["shape"]}
-    try:
-        arrays |= read_arrays(folder / _ARRAYS, (name for name in leaves if name not in arrays))
-    except Exception as error:
-        raise DamagedError(f"its arrays cannot be read ({_reason(error)})") from error
-    for name, leaf in leaves.items():
-        if name not in arrays or array_sha256(arrays[name]) != leaf["sha256"]:
+def _read(folder: Path, manifest: Manifest, wanted: Mapping[str, Sequence[Region]]) -> dict[str, list[Piece]]:
+    """Reads the pieces that are wanted and compares each with what was in memory when it was saved."""
+    found: dict[str, list[Piece]] = {name: [] for name in wanted}
+    for name, part, region in _needed(manifest["leaves"], wanted):
+        try:
+            (elements,) = read_arrays(folder / part["file"], [f"{name}{region}"]).values()
+            elements = elements.view(jax.numpy.dtype(manifest["leaves"][name]["dtype"]))
+        except Exception as error:
+            raise DamagedError(f"its arrays cannot be read ({_reason(error)})") from error
+        if array_sha256(elements) != part["sha256"]:
             raise DamagedError(f"{name} is not the array that was saved (its sha256 differs)")
-    return arrays
+        found[name].append(Piece(region, elements))
+    return found
+
+
+def _needed(
+    leaves: Mapping[str, Any], wanted: Mapping[str, Sequence[Region]]
+) -> Iterator[tuple[str, Mapping[str, Any], Region]]:
+    """The pieces with elements that are wanted; of an array without elements the only one."""
+    for name, regions in wanted.items():
+        for part in leaves[name]["pieces"]:
+            region = Region(tuple(part["start"]), tuple(part["stop"]))
+            if 0 in region.shape or any(region.common(other) for other in regions):
+                yield name, part, region
 
 
 def _reason(error: Exception) -> str:

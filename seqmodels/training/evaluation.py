@@ -1,14 +1,17 @@
 """Measures over a whole split."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from seqmodels.cells.base import PyTree
+from seqmodels.training.processes import on_host
 from seqmodels.training.task import Sums, Task
+
+Put = Callable[[Any], Any]
 
 
 @functools.partial(jax.jit, static_argnames=("task",))
@@ -18,24 +21,30 @@ def _measure(task: Task, params: PyTree, carry: PyTree, batch: Any) -> tuple[PyT
     return carry, sums
 
 
-def evaluate(task: Task, params: PyTree, split: str) -> dict[str, float]:
+def _as_it_is(tree: Any) -> Any:
+    return tree
+
+
+def evaluate(task: Task, params: PyTree, split: str, put: Put = _as_it_is) -> dict[str, float]:
     """The metrics of a split, summed in float64 over its batches.
 
     Args:
       task: gives the batches and the loss; told apart by identity.
       params: the parameters.
       split: "valid" or "test".
+      put: puts a batch, or a carry, on the devices that share it.
     """
-    return task.metrics(means(measure(task, params, split)))
+    return task.metrics(means(measure(task, params, split, put)))
 
 
-def measure(task: Task, params: PyTree, split: str) -> dict[str, Any]:
+def measure(task: Task, params: PyTree, split: str, put: Put = _as_it_is) -> dict[str, Any]:
     """The sums over a split, (total, weight) by name in float64; the arguments are those of `evaluate`."""
     carry, batches = task.evaluation(params, split)
     sums = {name: (np.zeros(shape), np.zeros(())) for name, shape in task.measures.items()}
+    carry = put(carry)
     for batch in batches:
-        carry, added = _measure(task, params, carry, batch)
-        for name, (total, weight) in jax.device_get(added).items():
+        carry, added = _measure(task, params, carry, put(batch))
+        for name, (total, weight) in on_host(added).items():
             sums[name] = (sums[name][0] + total, sums[name][1] + weight)
     return sums
 

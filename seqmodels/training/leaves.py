@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -33,15 +32,6 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     return leaves
 
 
-def host_leaves(tree: Any) -> dict[str, np.ndarray[Any, Any]]:
-    """Copies all leaves of a pytree of arrays to the host, by name; raises TypeError at a leaf that is no array."""
-    leaves = named_leaves(jax.device_get(tree))
-    for name, leaf in leaves.items():
-        if not isinstance(leaf, np.ndarray | np.generic):
-            raise TypeError(f"{name} is not an array but {type(leaf).__name__}")
-    return {name: np.asarray(leaf) for name, leaf in leaves.items()}
-
-
 def differences(found: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[str]:
     """Compares names, shapes and dtypes.
 
@@ -63,16 +53,3 @@ def differences(found: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Any
         if expected != stored:
             lines.append(f"{name}: expected {expected}, found {stored}")
     return lines
-
-
-def place(array: np.ndarray[Any, Any], like: Any) -> jax.Array:
-    """Copies an array to the devices that its pattern names, or else to the default device.
-
-    A copy and not a view, since a training step gives its buffers away; not bound to the default device, so that
-    a restored state compiles as a fresh one does.
-    """
-    sharding = getattr(like, "sharding", None)
-    if sharding is None or not getattr(like, "committed", True):
-        return jnp.array(array)
-    copy: jax.Array = jax.device_put(array, sharding, may_alias=False)
-    return copy

@@ -19,6 +19,7 @@ from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
 from seqmodels.training.interrupts import Interrupts
 from seqmodels.training.optimizers import Optimizer, learning_rate
+from seqmodels.training.processes import SharedSignal, leads, on_host
 from seqmodels.training.progress import Progress, TensorBoard
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.samples import add_sample, drop_samples_after
@@ -108,6 +109,7 @@ class Loop:
             self.step.update, donate_argnums=0, out_shardings=self.placement.state_shardings(self.like())
         )
         self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.run.keep_last)
+        self.shared_signal = SharedSignal(self.placement.mesh)
         self.tensorboard: TensorBoard | None = None
         self._began = self._started = time.perf_counter()
         self._watch_clock(0)
@@ -137,7 +139,7 @@ class Loop:
     def begin(self) -> tuple[TrainState, Watch]:
         """The saved state, if there is one, with the files cut back to it; else a new one."""
         state, watch = self._restore() if self.checkpoints.steps() else self._new()
-        if self.run.tensorboard:
+        if self.run.tensorboard and leads():
             self.tensorboard = TensorBoard(self.folder.path / "tensorboard", first_step=int(state.step) + 1)
         return state, watch
 
@@ -145,20 +147,21 @@ class Loop:
         """The state before the first step."""
         self.folder.metrics.truncate_after(0)
         drop_samples_after(self.folder, -1)
-        state = self.placement.put_state(jax.jit(self.step.init)(make_seeds(self.run.seed).init))
+        init = jax.jit(self.step.init, out_shardings=self.placement.state_shardings(self.like()))
+        state: TrainState = init(make_seeds(self.run.seed).init)
         self._sample(state, 0)
         return state, Watch.start(self.watchers)
 
     def _restore(self) -> tuple[TrainState, Watch]:
         """The state of the newest whole checkpoint; the files are cut back to it."""
-        restored = self.checkpoints.restore(self.like())
+        restored = self.checkpoints.restore(self.placement.like(self.like()))
         for line in restored.skipped:
             self.progress.note(line)
         self.progress.note(f"resumed at step {restored.step:,}")
         self.folder.metrics.truncate_after(restored.step)
         drop_samples_after(self.folder, restored.step)
         self._began -= restored.extra["seconds"]
-        return self.placement.put_state(restored.tree), Watch.from_json(restored.extra["watch"])
+        return restored.tree, Watch.from_json(restored.extra["watch"])
 
     def train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None = None) -> TrainState:
         """Steps until the end (or until step `until`), an early stop or a signal."""
@@ -174,10 +177,12 @@ class Loop:
                 waited = time.perf_counter() - self._started
                 self.progress.note(f"first step done after {waited:.1f} s, compilation included")
                 self._watch_clock(done)
-            stop = interrupts.requested  # once: what comes later is for the next step, with a save of its own
-            state = self._look(state, done, watch, save=stop is not None)
-            if stop is not None and done < self.run.steps:
-                raise InterruptedRun(stop, done)
+            # Once: what comes later is for the next step, with a save of its own.
+            stop, step = self.shared_signal.ask(interrupts.requested or 0, state.step)
+            state = state.replace(step=step)
+            state = self._look(state, done, watch, save=stop > 0)
+            if stop and done < self.run.steps:
+                raise InterruptedRun(signal.Signals(stop), done)
         return state
 
     def batches(self, start: int) -> Iterator[Any]:
@@ -248,7 +253,10 @@ class Loop:
 
     def _validate(self, state: TrainState, done: int) -> dict[str, float]:
         """The metrics of the validation split."""
-        row = {f"valid/{name}": value for name, value in evaluate(self.task, state.result, "valid").items()}
+        row = {
+            f"valid/{name}": value
+            for name, value in evaluate(self.task, state.result, "valid", self.placement.put_rows).items()
+        }
         for name, value in row.items():
             if not math.isfinite(value):
                 raise UserError(f"{name} is no longer finite at step {done:,}; {_REMEDY}")
@@ -263,7 +271,9 @@ class Loop:
 
     def _sample(self, state: TrainState, done: int) -> None:
         """A text written by the model as it is now."""
-        text = self.task.sample(state.result)
+        # One process writes: the parameters go to it whole, since the others do not take part.
+        params = state.result if jax.process_count() == 1 else on_host(state.result)
+        text = self.task.sample(params) if leads() else None
         if text is not None:
             add_sample(self.folder, done, text)
             self.progress.text(f"sample after step {done:,}", text)
@@ -282,11 +292,12 @@ class Loop:
         best = self.checkpoints.best_step()
         if best is not None and best != steps:
             try:
-                state = self.placement.put_state(self.checkpoints.restore(self.like(), best).tree)
+                state = self.checkpoints.restore(self.placement.like(self.like()), best).tree
             except CheckpointError as error:
                 self.progress.note(f"{error}; measuring the last state in its place")
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
-        sums = {split: measure(self.task, state.result, split) for split in ("valid", "test")}
+        put = self.placement.put_rows
+        sums = {split: measure(self.task, state.result, split, put) for split in ("valid", "test")}
         metrics = {f"{split}/{name}": x for split in sums for name, x in self.task.metrics(means(sums[split])).items()}
         return Fitted(steps, int(state.step), metrics, self.task.pictures(sums["test"]))
 

@@ -63,7 +63,7 @@ class Mesh:
     """How many devices share the batch (`data`; -1: all) and how many share a model (`model`)."""
 
     data: Annotated[int, Field(ge=-1, description="devices that share the batch; -1: all there are")] = -1
-    model: Annotated[Literal[1], Field(description="devices that share one model; only 1 at present")] = 1
+    model: Annotated[int, Field(ge=1, description="devices that share one model, for large ones")] = 1
 
     def __post_init__(self) -> None:
         """Zero devices make no sense."""

@@ -1,7 +1,6 @@
 """Checkpoints: nothing lost, nothing wrong given out, whatever happens to the process or to the disk."""
 
 import json
-import logging
 import os
 import random
 import shutil
@@ -220,7 +219,7 @@ def test_damage_to_any_file_is_found_and_the_older_one_used(tmp_path, how):
     for step in (5, 9):
         checkpoints.save(step, small(step), {"step": step})
     files = [path for path in sorted((tmp_path / "000000009").rglob("*")) if path.is_file()]
-    assert len(files) > 5
+    assert [path.name for path in files] == ["arrays-00000.safetensors", "manifest.json"]
     for path in files:
         whole = path.read_bytes()
         if how == "emptied" and not whole:
@@ -253,7 +252,8 @@ def test_arrays_are_checked_apart_from_the_files(tmp_path, monkeypatch):
     real = checkpoint_module.write_manifest
 
     def of_other_arrays(folder, head, leaves):
-        real(folder, head, {**leaves, "state['w']": leaves["state['w']"] + 1})
+        leaves["state['w']"]["pieces"][0]["sha256"] = "0" * 64
+        real(folder, head, leaves)
 
     monkeypatch.setattr(checkpoint_module, "write_manifest", of_other_arrays)
     checkpoints = Checkpoints(tmp_path)
@@ -262,10 +262,9 @@ def test_arrays_are_checked_apart_from_the_files(tmp_path, monkeypatch):
         checkpoints.restore(small(0))
 
 
-def test_what_orbax_cannot_read_is_a_damaged_checkpoint(tmp_path, monkeypatch):
+def test_arrays_that_cannot_be_read_are_a_damaged_checkpoint(tmp_path, monkeypatch):
     def without_arrays(folder, head, leaves):
-        shutil.rmtree(folder / "arrays" / "ocdbt.process_0")
-        (folder / "arrays" / "_METADATA").write_bytes(b"{")
+        (folder / "arrays-00000.safetensors").write_bytes(b"{")
         real(folder, head, leaves)
 
     real = checkpoint_module.write_manifest
@@ -308,10 +307,10 @@ def test_a_checkpoint_in_the_place_of_another_step_is_refused(tmp_path):
 
 def test_a_later_format_is_not_called_damage_alone(tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path)
-    monkeypatch.setattr("seqmodels.training.manifest.FORMAT", 2)
+    monkeypatch.setattr("seqmodels.training.manifest.FORMAT", 3)
     checkpoints.save(5, small(5), {})
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="format 2, this version of seqmodels reads 1"):
+    with pytest.raises(CheckpointError, match="format 3, this version of seqmodels reads 2"):
         checkpoints.restore(small(0))
 
 
@@ -462,33 +461,9 @@ def test_a_process_killed_while_saving_leaves_a_whole_newest(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_orbax_comes_late_and_stays_mute(tmp_path):
-    code = """
-        assert "orbax" not in " ".join(sys.modules)
-        import logging
-        root = logging.getLogger()
-        before = (root.level, list(root.handlers))
-        Checkpoints(sys.argv[1]).save(1, state(1), {})
-        Checkpoints(sys.argv[1]).restore(state(1))
-        assert (root.level, list(root.handlers)) == before
-    """
-    output, errors = run_child(code, tmp_path).communicate(timeout=120)
-    assert (output, errors) == ("", "")
-
-
-def test_the_log_of_others_is_left_alone(tmp_path, caplog):
-    caplog.set_level(logging.DEBUG)
-    level = logging.getLogger("absl").level
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, small(1), {})
-    checkpoints.restore(small(1))
-    assert [record for record in caplog.records if record.name == "absl"] == []
-    assert logging.getLogger("absl").level == level
-
-
 def test_the_manifest_is_strict_about_itself_only(tmp_path):
     Checkpoints(tmp_path).save(1, small(1), {"a": (1, 2)})
     document = json.loads((tmp_path / "000000001" / "manifest.json").read_text())
     assert document["payload"]["extra"] == {"a": [1, 2]}
     assert document["payload"]["leaves"]["state['w']"]["shape"] == [4, 5]
-    assert set(document["payload"]["leaves"]["state['w']"]) == {"shape", "dtype", "sha256"}
+    assert set(document["payload"]["leaves"]["state['w']"]) == {"shape", "dtype", "pieces"}

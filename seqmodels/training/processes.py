@@ -1,0 +1,195 @@
+"""Several processes that run one program together, each with devices of its own: on one machine or many."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from seqmodels.cells.base import PyTree
+from seqmodels.errors import UserError
+
+LOST: Final = 3
+"""The exit code of a process whose run ended because another process of it did."""
+
+_HEARTBEAT_S: Final = 60
+_LONGEST_MESSAGE: Final = 2000
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How a process finds the others.
+
+    Attributes:
+      detected: everything is in the environment: of Slurm, a TPU pod, Kubernetes or MPI; JAX knows these.
+      coordinator: "host:port" of process 0, where they meet; None: as detected.
+      processes: how many they are.
+      index: which one this is, from 0.
+    """
+
+    detected: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    index: int | None = None
+
+    def check(self) -> None:
+        """Raises UserError unless all is told, or nothing."""
+        told = [part is not None for part in (self.coordinator, self.processes, self.index)]
+        if any(told) and (self.detected or not all(told)):
+            raise UserError("--coordinator, --processes and --index belong together; or give --distributed alone")
+        if self.processes is not None and self.index is not None and not 0 <= self.index < self.processes:
+            raise UserError(f"--index: must be from 0 to {self.processes - 1} (got {self.index})")
+
+
+@contextlib.contextmanager
+def joined(joining: Joining) -> Iterator[None]:
+    """A run of one process, or of several that have found each other; before JAX has been asked for its devices.
+
+    A process that leaves by an error takes the others with it at once: their next exchange fails, and they end with
+    the code `LOST`. It does not wait for them, as Python would at its exit.
+
+    Raises:
+      UserError: if the processes do not find each other.
+    """
+    joining.check()
+    if not joining.detected and joining.coordinator is None:
+        yield
+        return
+    # The loop has its own way to stop at a signal, which does not ask for this service.
+    jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    try:
+        jax.distributed.initialize(
+            joining.coordinator, joining.processes, joining.index, heartbeat_timeout_seconds=_HEARTBEAT_S
+        )
+    except (RuntimeError, ValueError) as error:
+        where = joining.coordinator or "the cluster that was detected"
+        raise UserError(f"the processes of the run did not find each other at {where}: {_first_line(error)}") from error
+    try:
+        yield
+    except UserError as error:
+        _leave(2, *error.lines)
+    except jax.errors.JaxRuntimeError as error:
+        _leave(
+            LOST,
+            f"process {jax.process_index()} of {jax.process_count()} stops: another one has ended or is out of reach "
+            f"({_first_line(error)})",
+            "what was saved is unharmed; start all of them again with --resume",
+        )
+    jax.distributed.shutdown()  # type: ignore[no-untyped-call]
+
+
+def leads() -> bool:
+    """Whether this process is the one that writes and speaks: process 0."""
+    return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """A part of the program that all processes finish, or none: what one cannot mend is told to all.
+
+    Raises:
+      UserError: what was raised inside; in the other processes, the same words.
+    """
+    fault: UserError | None = None
+    try:
+        yield
+    except UserError as error:
+        fault = error
+    words = gather("\n".join(fault.lines) if fault else "")
+    if fault:
+        raise fault
+    told = [f"process {index}: {line}" for index, text in enumerate(words) for line in text.splitlines()]
+    if told:
+        raise UserError(*told)
+
+
+def gather(text: str) -> list[str]:
+    """What every process has to say, in their order; all of them must call this. Long texts are cut."""
+    if jax.process_count() == 1:
+        return [text]
+    sent = np.zeros(_LONGEST_MESSAGE, np.uint8)
+    data = text.encode()[:_LONGEST_MESSAGE]
+    sent[: len(data)] = np.frombuffer(data, np.uint8)
+    return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in _all(sent)]
+
+
+def wait() -> None:
+    """Waits until all processes have come here."""
+    gather("")
+
+
+def on_host(tree: PyTree) -> PyTree:
+    """All arrays whole, as numpy arrays, in every process; all of them must call this."""
+    return jax.tree.map(_whole, tree)
+
+
+class SharedSignal:
+    """A number that any process may raise above 0, and that all of them hear of before the same step.
+
+    Asking costs no wait: the devices compare numbers in the background, and the answer is that of the question
+    before. A single process hears itself at once.
+
+    Args:
+      mesh: all devices of all processes.
+
+    Example:
+      >>> mesh = jax.make_mesh((1,), ("data",), (jax.sharding.AxisType.Auto,))
+      >>> SharedSignal(mesh).ask(15, jax.numpy.int32(7))[0]
+      15
+    """
+
+    def __init__(self, mesh: jax.sharding.Mesh) -> None:
+        apart, copied = PartitionSpec(mesh.axis_names), PartitionSpec()  # type: ignore[no-untyped-call]
+        self._apart = NamedSharding(mesh, apart)
+        self._largest = jax.jit(lambda x, link: (x.max(), link), out_shardings=NamedSharding(mesh, copied))
+        self._asked: jax.Array | None = None
+
+    def ask(self, raised: int, link: jax.Array) -> tuple[int, jax.Array]:
+        """Says this process's number and hears of the others'.
+
+        Args:
+          raised: the number.
+          link: an array that the program before returned and the next one will take. It is given back as it is, and
+            keeps the programs in one order: of two that exchanged numbers at once, one would get those of the other.
+
+        Returns:
+          The largest number that any process said at the last call, 0 at the first; and `link`.
+        """
+        if jax.process_count() == 1:
+            return raised, link
+        mine = np.full(1, raised, np.int32)
+        numbers = jax.make_array_from_callback((jax.device_count(),), self._apart, lambda index: mine)
+        before = self._asked
+        self._asked, link = self._largest(numbers, link)
+        return 0 if before is None else int(before), link
+
+
+def _whole(x: jax.Array) -> np.ndarray:
+    if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
+        return np.asarray(x)
+    return _all(x, tiled=True)
+
+
+def _all(x: np.ndarray | jax.Array, *, tiled: bool = False) -> np.ndarray:
+    from jax.experimental import multihost_utils  # noqa: PLC0415 (starts the backend, which must not come before joining)
+
+    gathered: np.ndarray = multihost_utils.process_allgather(x, tiled=tiled)
+    return gathered
+
+
+def _leave(code: int, *lines: str) -> None:
+    """Ends this process without waiting for the others, who would wait for it."""
+    for line in lines:
+        print(line, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,93 @@
+"""Two processes with two devices each, over TCP on this machine: they learn, stop, die and go on together."""
+
+import signal
+
+import pytest
+from clusters import (
+    STEPS,
+    Processes,
+    arguments,
+    assert_same_losses,
+    checkpoint_files,
+    cut_back,
+    losses,
+    run_of,
+    send,
+    train_on,
+)
+from oracles import assert_equal
+from small import restore, rows
+
+from seqmodels.training.processes import LOST
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The run of two processes to which nothing happens."""
+    return train_on(2, "whole", number=2)
+
+
+def test_two_processes_learn_what_one_does(whole):
+    assert_same_losses(whole)
+    assert checkpoint_files(whole, STEPS) == ["arrays-00000.safetensors", "arrays-00001.safetensors", "manifest.json"]
+
+
+@pytest.mark.faults
+def test_one_process_goes_on_with_what_two_began(whole):
+    run = run_of("two_then_one")
+    train_on(2, run.name, number=2)
+    cut_back(run, 20)
+    train_on(1, run.name, "--resume")
+    assert_same_losses(run)
+    cut_back(run, 30)
+    train_on(2, run.name, "--resume", number=2)
+    assert_same_losses(run)
+
+
+def test_when_one_is_killed_all_stop_and_a_restart_comes_to_the_same_end(whole):
+    run = run_of("killed")
+    with Processes(2, devices=2) as processes:
+        processes.start(*arguments(run.name))
+        processes.waits_for((run / "checkpoints" / "000000010").exists)
+        send(processes.children[1], signal.SIGKILL)
+        assert processes.wait() == [LOST, -signal.SIGKILL], processes.outputs()
+        said = processes.outputs()[0].splitlines()
+        assert "process 0 of 2 stops: another one has ended or is out of reach" in said[-2]
+        assert said[-1] == "what was saved is unharmed; start all of them again with --resume"
+    train_on(2, run.name, "--resume", number=2)
+    assert rows(run) == rows(whole)
+    assert_equal(restore(run).tree, restore(whole).tree)
+
+
+@pytest.mark.faults
+def test_a_signal_to_one_stops_all_after_the_same_step(whole):
+    run = run_of("stopped")
+    with Processes(2, devices=2) as processes:
+        processes.start(*arguments(run.name))
+        processes.waits_for((run / "checkpoints" / "000000010").exists)
+        send(processes.children[1], signal.SIGTERM)
+        assert processes.wait() == [128 + signal.SIGTERM] * 2, processes.outputs()
+        assert "stopped by SIGTERM at step" in processes.outputs()[0]
+        assert "stopped by" not in processes.outputs()[1], "one of them speaks"
+    train_on(2, run.name, "--resume", number=2)
+    assert rows(run) == rows(whole)
+    assert_equal(restore(run).tree, restore(whole).tree)
+
+
+def test_what_one_process_is_refused_is_told_to_all(whole):
+    before = losses(whole)
+    with Processes(2, devices=2) as processes:
+        processes.start(*arguments(whole.name))
+        assert processes.wait() == [2, 2]
+        mine, others = (text.splitlines()[-1] for text in processes.outputs())
+        assert "already holds a run" in mine
+        assert others == f"process 0: {mine}"
+    assert (losses(whole) == before).all()
+
+
+def test_the_model_is_not_shared_by_processes_on_cpus():
+    with Processes(2, devices=2) as processes:
+        processes.start(*arguments("crosswise", "devices.mesh.model=2"))
+        assert processes.wait() == [2, 2]
+        assert "devices.mesh.model: several processes on CPUs can share the batch" in processes.outputs()[0]
+    assert not run_of("crosswise").exists()
