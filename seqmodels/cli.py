@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands.add_parser("predict", help="say what a trained model makes of new data", epilog=_EXIT_CODES))
     _add_analyze(commands.add_parser("analyze", help="draw gradients and gates of a trained model", epilog=_EXIT_CODES))
     _add_data(commands.add_parser("data", help="show, check or fetch data sets", epilog=_EXIT_CODES))
+    _add_plan(commands.add_parser("plan", help="say what a config would do on many devices", epilog=_EXIT_CODES))
     _add_benchmark(commands.add_parser("benchmark", help="measure speed on this machine", epilog=_EXIT_CODES))
     return parser
 
@@ -93,6 +94,18 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     several.add_argument("--index", type=_Whole(0), help="which one this is, from 0")
 
 
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Compiles a training step for many devices, which need not be there, and says what each would hold and what "
+        "they would exchange. Nothing is trained."
+    )
+    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
+    parser.add_argument(
+        "assignments", metavar="KEY=VALUE", nargs="*", help="changes, such as devices.mesh='{data=32, model=8}'"
+    )
+    parser.add_argument("--devices", type=_Whole(1), default=8, metavar="N", help="how many (default 8)")
+
+
 def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     parser.description = "Measures speed and memory on this machine. Everything is measured in turns, in one process."
     parts = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
@@ -100,6 +113,7 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     _add_growth(parts.add_parser("growth", help="how time and memory of a training step grow with its sizes"))
     _add_parallel(parts.add_parser("parallel", help="engines that do all steps at once against those that do not"))
     _add_loop(parts.add_parser("loop", help="what the training loop costs beside its steps"))
+    _add_devices(parts.add_parser("devices", help="what devices gain that share a batch"))
 
 
 def _add_speed(parser: argparse.ArgumentParser) -> None:
@@ -159,6 +173,16 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="changes to the config")
     parser.add_argument("--rounds", type=_Whole(1), default=7, help="pairs of measurements (default 7)")
     parser.add_argument("--steps", type=_Whole(1), default=100, help="steps in each measurement (default 100)")
+
+
+def _add_devices(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Times a training step on one device, on two, on four and so on, as many as there are, in turns. On a CPU "
+        "JAX_NUM_CPU_DEVICES=2 makes two of one."
+    )
+    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
+    parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="changes to the config")
+    parser.add_argument("--rounds", type=_Whole(1), default=15, help="measurements of each (default 15)")
 
 
 def _add_run(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:

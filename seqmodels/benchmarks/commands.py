@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmodels import config as configs
-from seqmodels.benchmarks import growth, overhead, parallel, precision, report, speed
+from seqmodels.benchmarks import growth, overhead, parallel, precision, report, sharing, speed
 from seqmodels.benchmarks.cases import STANDARD, Case
 from seqmodels.benchmarks.peers import PEERS
 from seqmodels.engines import ENGINES
@@ -24,6 +24,7 @@ def benchmark(options: argparse.Namespace) -> int:
         "growth": _benchmark_growth,
         "parallel": _benchmark_parallel,
         "loop": _benchmark_loop,
+        "devices": _benchmark_devices,
     }
     return measures[options.what](options)
 
@@ -34,6 +35,16 @@ def _benchmark_loop(options: argparse.Namespace) -> int:
     )
     found = overhead.measure(TASKS[config.task.name](config), config, rounds=options.rounds, steps=options.steps)
     for line in overhead.report(found):
+        print(line, flush=True)
+    return 0
+
+
+def _benchmark_devices(options: argparse.Namespace) -> int:
+    config = configs.load(
+        Path(options.config), options.assignments, {name: task.schema for name, task in TASKS.items()}
+    )
+    found = sharing.measure(TASKS[config.task.name](config), config, rounds=options.rounds)
+    for line in sharing.report(found):
         print(line, flush=True)
     return 0
 

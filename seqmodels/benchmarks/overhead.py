@@ -4,6 +4,7 @@ import dataclasses
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import jax
 from rich.console import Console
 
 from seqmodels.training.devices import Placement, make_mesh
+from seqmodels.training.evaluation import evaluate, means
 from seqmodels.training.interrupts import Interrupts
 from seqmodels.training.loop import Loop
 from seqmodels.training.progress import Progress
@@ -24,10 +26,12 @@ class Overhead(NamedTuple):
     Attributes:
       bare: the jitted update alone, always on the same batch, nothing else done.
       loop: the whole loop: batches read ahead, rows of metrics written, checkpoints saved.
+      each: seconds of one row of metrics, one checkpoint and one validation, by name.
     """
 
     bare: list[float]
     loop: list[float]
+    each: dict[str, list[float]]
 
     @property
     def throughput(self) -> list[float]:
@@ -53,13 +57,14 @@ def measure(task: Task, config: Any, *, rounds: int, steps: int) -> Overhead:
         placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(config.training.accumulate - 1, 1))
         progress = Progress(run.steps, console=Console(file=log))
         loop = Loop(task, run, config.training, config.optimizer, run_folder, progress, placement)
-        return _measure(loop, rounds, steps)
+        with jax.set_mesh(placement.mesh):
+            return _measure(loop, rounds, steps)
 
 
 def _measure(loop: Loop, rounds: int, steps: int) -> Overhead:
     state, watch = loop.begin()
     batch = jax.device_put(next(loop.batches(0)))
-    found = Overhead([], [])
+    found = Overhead([], [], {"row of metrics": [], "checkpoint": [], "validation": []})
     with Interrupts() as interrupts:
 
         def bare(state: Any) -> Any:
@@ -77,6 +82,18 @@ def _measure(loop: Loop, rounds: int, steps: int) -> Overhead:
                 began = time.perf_counter()
                 state = jax.block_until_ready(run(state))  # type: ignore[no-untyped-call]  # JAX leaves it untyped
                 seconds.append((time.perf_counter() - began) / steps)
+    done = int(state.step)
+    does: dict[str, Callable[[], object]] = {
+        "row of metrics": lambda: loop.folder.metrics.append({"step": done, **means(jax.device_get(state.sums))}),
+        "checkpoint": lambda: loop.checkpoints.save(done, state, loop.task.extra()),
+        "validation": lambda: evaluate(loop.task, state.result, "valid", loop.placement.put_rows),
+    }
+    for name, do in does.items():
+        do()  # compiles
+        for _ in range(rounds):
+            began = time.perf_counter()
+            do()
+            found.each[name].append(time.perf_counter() - began)
     return found
 
 
@@ -87,10 +104,12 @@ def report(found: Overhead) -> list[str]:
         low, middle, high = (1e3 * x for x in (min(values), statistics.median(values), max(values)))
         return f"{middle:.2f} ms a step (from {low:.2f} to {high:.2f})"
 
+    each = [f"a {name}   {1e3 * statistics.median(seconds):.1f} ms" for name, seconds in found.each.items()]
     share = [100 * x for x in found.throughput]
     return [
         f"bare step   {milliseconds(found.bare)}",
         f"whole loop  {milliseconds(found.loop)}",
         f"throughput of the loop: {statistics.median(share):.1f}% of the bare step's "
         f"(from {min(share):.1f}% to {max(share):.1f}%, {len(share)} pairs)",
+        *each,
     ]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from seqmodels.cells.base import Array
-from seqmodels.cells.spread import model_devices, spread
+from seqmodels.cells.spread import is_shared, model_devices, spread
 
 
 def product(x: Array, w: Array, b: Array | None = None) -> Array:
@@ -30,8 +30,11 @@ def product(x: Array, w: Array, b: Array | None = None) -> Array:
     """
     if x.shape[-1] != w.shape[0]:
         raise ValueError(f"the inputs have {x.shape[-1]} features, the weights take {w.shape[0]}")
-    # As rows, because XLA on CPU takes twice as long for the gradient of w where x has more axes.
-    y = _matmul(x.reshape(-1, x.shape[-1]).astype(w.dtype), w).reshape(*x.shape[:-1], w.shape[-1])
+    if is_shared():
+        y = _shared(x.astype(w.dtype), w)
+    else:
+        # As rows, because XLA on CPU takes twice as long for the gradient of w where x has more axes.
+        y = _matmul(x.reshape(-1, x.shape[-1]).astype(w.dtype), w).reshape(*x.shape[:-1], w.shape[-1])
     return y if b is None else y + b.astype(y.dtype)
 
 
@@ -59,10 +62,42 @@ def gate_products(x: Array, w: Array, gates: int, b: Array | None = None) -> tup
         return tuple(jnp.split(product(x, w, b), gates, axis=-1))
     # The loop does not change w, so XLA takes all but the product itself out of it.
     by_unit = spread(w.reshape(w.shape[0], gates, -1), axis=-1)
-    y = jnp.tensordot(x.astype(w.dtype), by_unit, 1, preferred_element_type=jnp.promote_types(w.dtype, jnp.float32))
+    y = _shared(x.astype(w.dtype), by_unit)
     if b is not None:
         y = y + b.reshape(gates, -1).astype(y.dtype)
     return tuple(y[..., gate, :] for gate in range(gates))
+
+
+def _shared(x: Array, w: Array) -> Array:
+    """X [..., D] times w [D, ...] with all its axes, in at least float32.
+
+    Devices that share rows could not keep them apart in an axis that rows and time have been put into: each would be
+    handed the whole batch.
+    """
+    return _shared_narrow(x, w) if x.dtype.itemsize < 4 else jnp.tensordot(x, w, 1)
+
+
+@jax.custom_vjp
+def _shared_narrow(x: Array, w: Array) -> Array:
+    """A product of narrow operands whose gradients are such products too, like `_narrow`."""
+    return jnp.tensordot(x, w, 1, preferred_element_type=jnp.float32)
+
+
+def _shared_narrow_forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _shared_narrow(x, w), (x, w)
+
+
+def _shared_narrow_backward(kept: tuple[Array, Array], y_bar: Array) -> tuple[Array, Array]:
+    x, w = kept
+    y_bar = y_bar.astype(x.dtype)
+    features, rows = tuple(range(1, w.ndim)), tuple(range(x.ndim - 1))
+    last = tuple(range(x.ndim - 1, y_bar.ndim))
+    x_bar = jnp.tensordot(y_bar, w, (last, features), preferred_element_type=jnp.float32)
+    w_bar = jnp.tensordot(x, y_bar, (rows, rows), preferred_element_type=jnp.float32)
+    return x_bar.astype(x.dtype), w_bar.astype(w.dtype)
+
+
+_shared_narrow.defvjp(_shared_narrow_forward, _shared_narrow_backward)
 
 
 def _matmul(x: Array, w: Array) -> Array:

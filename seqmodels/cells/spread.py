@@ -19,6 +19,11 @@ def model_devices() -> int:
     return _devices(MODEL)
 
 
+def is_shared() -> bool:
+    """Whether several devices work together, in whatever way: whether the mesh in force has more than one."""
+    return bool(jax.sharding.get_abstract_mesh().size > 1)
+
+
 def spread(x: Array, axis: int, over: str = MODEL) -> Array:
     """Asks XLA to share an array along one axis among the devices of a mesh; the other axes are left to it.
 

@@ -5,7 +5,8 @@ from seqmodels.commands.analysis import analyze
 from seqmodels.commands.data_sets import data
 from seqmodels.commands.evaluation import evaluate
 from seqmodels.commands.generation import generate
+from seqmodels.commands.planning import plan
 from seqmodels.commands.prediction import predict
 from seqmodels.commands.training import train
 
-__all__ = ["analyze", "benchmark", "data", "evaluate", "generate", "predict", "train"]
+__all__ = ["analyze", "benchmark", "data", "evaluate", "generate", "plan", "predict", "train"]

@@ -17,7 +17,8 @@ def one_step(xs: PyTree) -> PyTree:
 
 def zero_after(x: Array) -> Array:
     """A zero that XLA does not know before `x` is there, so that what it is added to waits for `x`."""
-    first = jnp.sum(x.reshape(-1)[:1])
+    # Cut before it is flattened: devices that share x would have to put it together first.
+    first = jnp.sum(x[(slice(0, 1),) * x.ndim])
     return jnp.where(jnp.isfinite(first), first * 0, jnp.zeros_like(first))  # x * 0 is not folded: it might be NaN
 
 

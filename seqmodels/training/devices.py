@@ -66,6 +66,15 @@ class Placement(NamedTuple):
         """Puts a batch or a carry of an evaluation on the devices, by rows where they can be shared evenly."""
         return self._put_rows(tree, 0)
 
+    def like_batch(self, batch: PyTree) -> PyTree:
+        """The shapes of a training batch with the place of every array."""
+
+        def leaf(x: Any) -> jax.ShapeDtypeStruct:
+            sharding = self._sharding(*self._rows(x, self.batch_axis))
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)  # type: ignore[no-untyped-call]
+
+        return jax.tree.map(leaf, batch)
+
     def put_state(self, state: TrainState) -> TrainState:
         """Puts a state on the devices."""
         placed: TrainState = jax.tree.map(_put, state, self.state_shardings(state))
@@ -92,12 +101,12 @@ class Placement(NamedTuple):
         return jax.tree.map(self._of_parameter, params)
 
     def _of_parameter(self, x: Any) -> NamedSharding:
-        """Matrices are cut along the longest axis that can be cut evenly, the last of equals."""
+        """Matrices are cut along the first axis that can be cut evenly: the rows, so that gates stay together."""
         devices = self.mesh.shape[MODEL]
-        even = [(size, axis) for axis, size in enumerate(x.shape) if size % devices == 0]
+        even = [axis for axis, size in enumerate(x.shape) if size % devices == 0]
         if devices == 1 or x.ndim < 2 or not even:
             return self._sharding()
-        return self._sharding(*[None] * max(even)[1], MODEL)
+        return self._sharding(*[None] * even[0], MODEL)
 
     def _put_rows(self, tree: PyTree, axis: int) -> PyTree:
         return jax.tree.map(lambda x: _put(x, self._sharding(*self._rows(x, axis))), tree)

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Trains on several nodes of a Slurm cluster: one task a node, with all GPUs of it. Slurm tells JAX the rest.
+#   sbatch --nodes=4 scripts/launch/slurm.sh configs/char_lm.toml data.batch_size=1024
+# Before its time is over Slurm sends SIGTERM; the run saves itself and the job is queued again. A job that lost a node
+# ends with code 3 and is queued again too. --resume starts at 0 where there is nothing to go on with.
+#SBATCH --job-name=seqmodels
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=8
+#SBATCH --time=12:00:00
+#SBATCH --signal=TERM@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+
+srun --kill-on-bad-exit=1 python scripts/train.py "$@" --distributed --resume
+code=$?
+# srun gives 128 + 15 where the run was stopped by SIGTERM.
+if [ "$code" -eq 143 ] || [ "$code" -eq 3 ]; then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"

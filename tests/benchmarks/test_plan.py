@@ -1,0 +1,73 @@
+"""Steps compiled for many devices that are not there: how they would share them, and what they would exchange."""
+
+import json
+
+import pytest
+from small import python, write
+
+from seqmodels.benchmarks.exchanges import Exchange
+
+PLAN = """
+import json, sys
+import jax
+jax.config.update("jax_num_cpu_devices", 8)
+from seqmodels.benchmarks.plan import describe, make_plan
+from seqmodels.config import load
+from seqmodels.tasks import TASKS
+
+def plan(*assignments):
+    config = load(sys.argv[1], [*sys.argv[2:], *assignments], {name: task.schema for name, task in TASKS.items()})
+    made = make_plan(TASKS[config.task.name](config), config)
+    return {**made._asdict(), "words": describe(made)}
+
+print(json.dumps([plan(), plan("training.compute_dtype=bfloat16"), plan("devices.mesh={data=2, model=4}")]))
+"""
+SETTINGS = (
+    "data.batch_size=16",
+    "data.window=32",
+    "model.embedding_size=512",
+    'model.cell={name="lstm", hidden_size=512, layers=2}',
+)
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory):
+    """Of a language model on 8 devices: sharing rows, the same in bfloat16, sharing rows and model."""
+    done = python("-c", PLAN, *write(tmp_path_factory.mktemp("plan")), *SETTINGS)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    return [{**plan, "exchanges": [Exchange(*exchange) for exchange in plan["exchanges"]]} for plan in made]
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["float32", "bfloat16"])
+def test_devices_that_share_rows_exchange_gradients_alone(plans, number):
+    plan = plans[number]
+    assert plan["mesh"] == {"data": 8, "model": 1}
+    assert {exchange.kind for exchange in plan["exchanges"]} == {"all-reduce"}
+    assert not any(exchange.in_loop for exchange in plan["exchanges"])
+    moved = sum(exchange.size for exchange in plan["exchanges"])
+    assert 4 * plan["parameters"] <= moved <= 4.1 * plan["parameters"]
+
+
+def test_devices_that_share_a_model_hold_a_part_of_it_and_exchange_h(plans):
+    plan = plans[2]
+    assert plan["mesh"] == {"data": 2, "model": 4}
+    assert plan["state"] < 0.27 * plans[0]["state"]
+    of_h = 8 * 512 * 4
+    loops = [exchange for exchange in plan["exchanges"] if exchange.in_loop]
+    assert {(exchange.kind, exchange.devices, exchange.size, exchange.times) for exchange in loops} == {
+        ("all-gather", 4, of_h, 32),
+        ("all-reduce", 4, of_h, 32),
+    }
+    assert len(loops) == 4, "two layers, forwards and backwards"
+    activations = 32 * of_h
+    assert max(exchange.size for exchange in plan["exchanges"] if not exchange.in_loop) <= max(
+        activations, 4 * plan["parameters"] // 4
+    ), "nothing is put together that is larger than what a device's rows need"
+
+
+def test_the_words(plans):
+    head, state, temporary, title, *rows = plans[2]["words"]
+    assert head == f"{plans[2]['parameters']:,} parameters on 2 data x 4 model devices; on each of them"
+    assert (state.split()[0], temporary.split()[0], title) == ("state", "temporary", "exchanges of one step:")
+    assert any(row.startswith("| all-gather | 4 | at each step in time | 64 |") for row in rows[2:])
