@@ -25,15 +25,22 @@ from seqmodels.tasks.confusion import Confusion
 from seqmodels.tasks.forecasts import Forecasts
 from seqmodels.training.checkpoint import Checkpoints
 from seqmodels.training.devices import Placement, make_mesh
-from seqmodels.training.interrupts import exit_code
-from seqmodels.training.loop import Fitted, InterruptedRun, Loop
+from seqmodels.training.interrupts import InterruptedRun, exit_code
+from seqmodels.training.loop import Fitted, Loop
 from seqmodels.training.onlooker import Onlooker
 from seqmodels.training.processes import Joining, joined, leads, together, wait
 from seqmodels.training.progress import Progress, TensorBoard
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.task import Task
 
-_MAY_CHANGE = ("run.keep_last", "run.tensorboard", "run.dir", "devices.mesh.data", "devices.mesh.model")
+_MAY_CHANGE = (
+    "run.keep_last",
+    "run.tensorboard",
+    "run.dir",
+    "training.bad_steps",
+    "devices.mesh.data",
+    "devices.mesh.model",
+)
 DRAWN: dict[type, Callable[..., None]] = {Confusion: confusion.draw, Forecasts: forecast.draw}
 """How each kind of picture that a task may have is drawn."""
 
@@ -155,7 +162,7 @@ def _check_same_run(run: RunFolder, text: str, task: Task) -> None:
     faults = [
         f"{run.path}: {key} was {before.get(key, 'not set')!r}, now {now.get(key, 'not set')!r}"
         for key in changed
-        if key not in _MAY_CHANGE
+        if not f"{key}.".startswith(tuple(f"{allowed}." for allowed in _MAY_CHANGE))
     ]
     if faults:
         raise UserError(*faults, f"{run.path}: --resume needs the config it began with; or choose another run.name")

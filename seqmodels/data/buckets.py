@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -148,14 +148,21 @@ class BucketStream(Generic[B_co]):
         width = self.widths[self._buckets[rows].max()]
         return self.examples.batch(rows[index % self.group :: self.group], self.batch_size, int(width))
 
+    def origin(self, step: int, seed: int) -> dict[str, Any]:
+        """Epoch, and the numbers of the training examples, from 0."""
+        epoch, index = divmod(step, len(self))
+        rows = self._epoch(epoch, seed)[index // self.group]
+        return {"epoch": epoch, "examples": rows[index % self.group :: self.group].tolist()}
+
     def _epoch(self, epoch: int, seed: int) -> npt.NDArray[np.int64]:
         """The examples of every group of batches, [groups, B · group]; that of the last call is remembered."""
-        if self._plan is None or self._plan[0] != (epoch, seed):
+        plan = self._plan  # read once: a thread that reads ahead may put in that of the next epoch
+        if plan is None or plan[0] != (epoch, seed):
             size = self.batch_size * self.group
             taken = permutation(len(self._buckets), seed, epoch, 0)[: self._groups * size]
             taken = taken[np.argsort(self._buckets[taken], kind="stable")].reshape(self._groups, size)
-            self._plan = (epoch, seed), taken[permutation(self._groups, seed, epoch, 1)]
-        return self._plan[1]
+            self._plan = plan = (epoch, seed), taken[permutation(self._groups, seed, epoch, 1)]
+        return plan[1]
 
 
 class EvaluationBuckets(Generic[B_co]):

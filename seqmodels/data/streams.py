@@ -4,7 +4,7 @@ Williams & Peng (1990), An Efficient Gradient-Based Algorithm for On-Line Traini
 """
 
 from collections.abc import Generator, Iterator
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,9 @@ class Steps(Protocol[B_co]):
 
     def at(self, step: int, seed: int) -> B_co:
         """The batch of a step."""
+
+    def origin(self, step: int, seed: int) -> dict[str, Any]:
+        """Which examples `at` gives, as JSON."""
 
 
 class TokenStream:
@@ -143,19 +146,33 @@ class TokenStream:
         epoch, index = divmod(step, len(self))
         return self._at(index, self._epoch(epoch, seed), self._offset(epoch, seed) if self.shift else 0)
 
+    def origin(self, step: int, seed: int) -> dict[str, Any]:
+        """Epoch, window, its length, and where in the training text each row of it begins."""
+        epoch, index = divmod(step, len(self))
+        lengths, offset = self._epoch(epoch, seed), self._offset(epoch, seed) if self.shift else 0
+        begin = self._begin(index, lengths, offset).ravel() % self.tokens.size
+        return {"epoch": epoch, "window": index, "length": int(lengths[index]), "rows_begin": begin.tolist()}
+
     def _at(self, index: int, lengths: npt.NDArray[np.int64], offset: int) -> Batch:
-        # [B, 1] and [T+1]: where each row's window begins, and one more place for the last target.
-        begin = np.arange(self.batch_size)[:, None] * self._row + (offset + lengths[:index].sum())
-        tokens = self.tokens.take(begin + np.arange(lengths[index] + 1), mode="wrap")
+        # [T+1]: one more place for the last target.
+        within = np.arange(lengths[index] + 1)
+        tokens = self.tokens.take(self._begin(index, lengths, offset) + within, mode="wrap")
         return Batch(tokens[:, :-1], tokens[:, 1:], np.bool_(index == 0))
+
+    def _begin(self, index: int, lengths: npt.NDArray[np.int64], offset: int) -> npt.NDArray[np.int64]:
+        """Where each row's window begins, [B, 1]."""
+        rows = np.arange(self.batch_size)[:, None] * self._row
+        begin: npt.NDArray[np.int64] = rows + (offset + lengths[:index].sum())
+        return begin
 
     def _epoch(self, epoch: int, seed: int) -> npt.NDArray[np.int64]:
         """The lengths of all windows of an epoch in their order; that of the last call is remembered."""
         if not self.variable:
             return self._lengths
-        if self._plan is None or self._plan[0] != (epoch, seed):
-            self._plan = (epoch, seed), self._lengths[permutation(len(self), seed, epoch, _LENGTHS)]
-        return self._plan[1]
+        plan = self._plan  # read once: a thread that reads ahead may put in that of the next epoch
+        if plan is None or plan[0] != (epoch, seed):
+            self._plan = plan = (epoch, seed), self._lengths[permutation(len(self), seed, epoch, _LENGTHS)]
+        return plan[1]
 
     def _offset(self, epoch: int, seed: int) -> int:
         # SeedSequence, unlike Generator's methods, is promised to give the same numbers in every NumPy. It takes no

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -180,11 +180,20 @@ class WindowStream:
 
     def at(self, step: int, seed: int) -> WindowBatch:
         """The batch of a training step, a pure function of step and seed."""
+        return self.windows.batch(self._rows(step, seed), self.batch_size)
+
+    def origin(self, step: int, seed: int) -> dict[str, Any]:
+        """Epoch, and of each window its series and the step, from 0, of its first target."""
+        rows, windows = self._rows(step, seed), self.windows
+        series = [windows.panel.series[number].name for number in windows.series[rows]]
+        return {"epoch": step // len(self), "series": series, "first_targets": windows.starts[rows].tolist()}
+
+    def _rows(self, step: int, seed: int) -> Places:
         epoch, index = divmod(step, len(self))
-        if self._plan is None or self._plan[0] != (epoch, seed):
-            self._plan = (epoch, seed), permutation(len(self.windows), seed, epoch)
-        rows = self._plan[1][index * self.batch_size :][: self.batch_size]
-        return self.windows.batch(rows, self.batch_size)
+        plan = self._plan  # read once: a thread that reads ahead may put in that of the next epoch
+        if plan is None or plan[0] != (epoch, seed):
+            self._plan = plan = (epoch, seed), permutation(len(self.windows), seed, epoch)
+        return plan[1][index * self.batch_size :][: self.batch_size]
 
 
 class Backtest:

@@ -28,7 +28,7 @@ from seqmodels.models import Classifier
 from seqmodels.models.encoder_table import EncoderTable
 from seqmodels.tasks.bag_of_words import Bags, fit
 from seqmodels.tasks.confusion import Confusion
-from seqmodels.training.loop import batched
+from seqmodels.training.groups import batched
 from seqmodels.training.optimizers import OptimizerConfig
 from seqmodels.training.tables import Devices, Run, Training
 from seqmodels.training.task import Sums
@@ -235,6 +235,11 @@ class Classification(TextClassifier):
     def batches(self, start: int) -> Iterator[LabelledBatch]:
         """Training texts of similar lengths from step `start` on."""
         return batches(self.stream, seed=self.config.run.seed, start=start)
+
+    def origin(self, number: int) -> dict[str, Any]:
+        """What the stream says of a batch, and where the texts stand."""
+        found = self.stream.origin(number, self.config.run.seed)
+        return {**found, "places": [self.data.train[row].place for row in found["examples"]]}
 
     def evaluation(self, params: PyTree, split: str) -> tuple[None, Iterable[LabelledBatch]]:
         """Every text of a split once."""

@@ -25,7 +25,7 @@ from seqmodels.tasks.forecast_scores import Scores, target_shown
 from seqmodels.tasks.forecast_tables import Config, DataTable
 from seqmodels.tasks.forecasts import Forecasts, Shown
 from seqmodels.training.evaluation import means
-from seqmodels.training.loop import batched
+from seqmodels.training.groups import batched
 from seqmodels.training.task import Sums
 
 _SHOWN = 4
@@ -211,6 +211,10 @@ class Forecasting(SeriesForecaster):
     def batches(self, start: int) -> Iterator[WindowBatch]:
         """Training windows from step `start` on."""
         return batches(self.stream, seed=self.config.run.seed, start=start)
+
+    def origin(self, number: int) -> dict[str, Any]:
+        """What the stream says of a batch."""
+        return self.stream.origin(number, self.config.run.seed)
 
     def evaluation(self, params: PyTree, split: str) -> tuple[None, Iterable[WindowBatch]]:
         """Every window of a split once; a few of the test are kept for the picture."""

@@ -60,6 +60,10 @@ class LanguageModelling(TextModel):
         """Windows of the training text from step `start` on."""
         return batches(self.stream, seed=self.config.run.seed, start=start)
 
+    def origin(self, number: int) -> dict[str, Any]:
+        """What the stream says of a batch."""
+        return self.stream.origin(number, self.config.run.seed)
+
     def evaluation(self, params: PyTree, split: str) -> tuple[PyTree, Iterable[EvaluationBatch]]:
         """Every prediction of a split once."""
         return self.model.initial_state(params, (self.config.data.eval_batch_size,)), self._evaluation_stream(split)

@@ -17,7 +17,7 @@ from seqmodels.data.buckets import width_of
 from seqmodels.data.inputs import Input, sequences_of
 from seqmodels.data.problems import PROBLEMS, Examples, Problem
 from seqmodels.models.sequence_model_table import SequenceModelTable
-from seqmodels.training.loop import batched
+from seqmodels.training.groups import batched
 from seqmodels.training.optimizers import OptimizerConfig
 from seqmodels.training.step import add_sums
 from seqmodels.training.tables import Devices, Run, Training
@@ -50,6 +50,11 @@ class Config:
     optimizer: OptimizerConfig
     training: Training = Training()
     devices: Devices = Devices()
+
+    def __post_init__(self) -> None:
+        """A bad step of one trial must not change what the others do."""
+        if self.task.trials > 1 and self.training.bad_steps.name != "stop":
+            raise ValueError("with several task.trials training.bad_steps.name must be 'stop': they share their steps")
 
 
 class Solver:
@@ -167,6 +172,10 @@ class LongTerm(Solver):
     def batches(self, start: int) -> Iterator[Any]:
         """Training batches from step `start` on."""
         return self.stream.batches(self.config.run.seed, start)
+
+    def origin(self, number: int) -> dict[str, Any]:
+        """Which examples the problem says they are."""
+        return self.stream.origin(number, self.config.run.seed)
 
     def evaluation(self, params: PyTree, split: str) -> tuple[None, Iterable[Any]]:
         """Every example of a split once."""

@@ -21,7 +21,7 @@ from seqmodels.data.piano_rolls import KEYS, LOWEST, Music, RollBatch, Rolls, ch
 from seqmodels.data.streams import batches
 from seqmodels.models.sequence_model_table import SequenceModelTable
 from seqmodels.tasks.key_baselines import KeyTable
-from seqmodels.training.loop import batched
+from seqmodels.training.groups import batched
 from seqmodels.training.optimizers import OptimizerConfig
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Devices, Run, Training
@@ -206,6 +206,10 @@ class Playing(Player):
     def batches(self, start: int) -> Iterator[RollBatch]:
         """Training pieces of similar lengths from step `start` on."""
         return batches(self.stream, seed=self.config.run.seed, start=start)
+
+    def origin(self, number: int) -> dict[str, Any]:
+        """What the stream says of a batch."""
+        return self.stream.origin(number, self.config.run.seed)
 
     def evaluation(self, params: PyTree, split: str) -> tuple[None, Iterable[RollBatch]]:
         """Every frame of a split once."""

@@ -23,7 +23,7 @@ from seqmodels.tasks.confusion import Confusion
 from seqmodels.tasks.tagged_view import TaggedView
 from seqmodels.tasks.tagging_tables import Config, DataTable, load_data, load_lexicon
 from seqmodels.tasks.word_baselines import Lookup, Valences
-from seqmodels.training.loop import batched
+from seqmodels.training.groups import batched
 from seqmodels.training.task import Sums
 
 _SPLITS = ("train", "valid", "test")
@@ -177,6 +177,10 @@ class Tagging(WordTagger):
     def batches(self, start: int) -> Iterator[TaggedBatch]:
         """Training sentences of similar lengths from step `start` on."""
         return batches(self.stream, seed=self.config.run.seed, start=start)
+
+    def origin(self, number: int) -> dict[str, Any]:
+        """What the stream says of a batch."""
+        return self.stream.origin(number, self.config.run.seed)
 
     def evaluation(self, params: PyTree, split: str) -> tuple[None, Iterable[TaggedBatch]]:
         """Every word of a split once."""

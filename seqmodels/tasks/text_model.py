@@ -16,7 +16,7 @@ from seqmodels.data.streams import Batch, EvaluationBatch
 from seqmodels.data.vocabulary import Vocabulary
 from seqmodels.models import Sampling, beam_search, generate, log_probabilities
 from seqmodels.tasks.language_tables import Config
-from seqmodels.training.loop import batched
+from seqmodels.training.groups import batched
 from seqmodels.training.task import Sums
 
 _CUT = "\N{REPLACEMENT CHARACTER}"

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -16,22 +16,20 @@ from typing import Any, Final, Generic, TypeVar
 import jax
 
 from seqmodels.errors import UserError
-from seqmodels.training.array_store import read_arrays, write_arrays
 from seqmodels.training.leaves import differences, named_leaves
 from seqmodels.training.manifest import (
     DamagedError,
     Manifest,
-    array_sha256,
     check_files,
     read_manifest,
     to_disk,
     write_manifest,
 )
-from seqmodels.training.pieces import Piece, Region, assemble, pieces_here, regions_wanted
+from seqmodels.training.piece_store import read_pieces, take_descriptions, write_pieces
+from seqmodels.training.pieces import Piece, assemble, pieces_here, regions_wanted
 from seqmodels.training.processes import gather, leads, together
 from seqmodels.training.run_folder import JSON
 
-_PIECES: Final = "pieces-*.json"
 _WRITING, _REMOVED, _REPLACED = ".writing-", ".removed-", ".replaced-"
 _SHOWN_FAULTS: Final = 8
 
@@ -98,7 +96,9 @@ class Checkpoints:
         self.keep_best = keep_best
         self._damaged: set[int] = set()
 
-    def save(self, step: int, tree: Any, extra: Mapping[str, JSON], *, score: float | None = None) -> None:
+    def save(
+        self, step: int, tree: Any, extra: Mapping[str, JSON], *, score: float | None = None, keep: int | None = None
+    ) -> None:
         """Saves a checkpoint; when this returns it is whole on the disk.
 
         A checkpoint of the same step is replaced, and there is no moment without a whole one. Then those beyond
@@ -109,6 +109,7 @@ class Checkpoints:
           tree: any pytree of arrays.
           extra: JSON to keep beside the arrays. Tuples come back as lists, NaN and infinities as they are.
           score: what this state reached, lower is better; None or NaN never counts as the best.
+          keep: the step of one more that is not removed.
 
         Raises:
           CheckpointError: if the disk is full or cannot be written; the earlier checkpoints are as they were. If the
@@ -131,12 +132,12 @@ class Checkpoints:
                     self._tidy()
                     temporary.mkdir()
             with self._saving(step):
-                written = _write_pieces(temporary, pieces)
+                write_pieces(temporary, pieces)
             with self._saving(step):
                 if leads():
-                    _conclude(temporary, head, leaves, written)
+                    _conclude(temporary, head, leaves)
                     self._publish(temporary, step)
-                    self._remove_all_but(self._worth_keeping(step))
+                    self._remove_all_but({keep, *self._worth_keeping(step)})
             self._damaged.discard(step)
         finally:
             if leads():
@@ -174,7 +175,9 @@ class Checkpoints:
 
         def load(folder: Path, manifest: Manifest) -> dict[str, list[Piece]]:
             _check_same_model(folder, manifest, wanted)
-            return _read(folder, manifest, {name: regions_wanted(leaf) for name, leaf in wanted.items()})
+            return read_pieces(
+                folder, manifest["leaves"], {name: regions_wanted(leaf) for name, leaf in wanted.items()}
+            )
 
         manifest, pieces, skipped = self._first_whole(step, load)
         leaves = {name: assemble(leaf, pieces[name]) for name, leaf in wanted.items()}
@@ -184,6 +187,15 @@ class Checkpoints:
                 raise CheckpointError(f"{name} was saved as {saved}, which needs JAX_ENABLE_X64=1")
         tree = jax.tree.unflatten(jax.tree.structure(like), leaves.values())
         return Restored(manifest["step"], tree, manifest["extra"], skipped)
+
+    def drop_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps; raises CheckpointError if the disk refuses."""
+        with together():
+            try:
+                if leads():
+                    self._remove_all_but([earlier for earlier in self.steps() if earlier <= step])
+            except OSError as error:
+                raise CheckpointError(f"cannot remove checkpoints in {self.folder}: {_reason(error)}") from error
 
     def read_extra(self, step: int | None = None) -> Mapping[str, Any]:
         """Reads the JSON of the checkpoint that `restore` would take; raises as `restore`."""
@@ -256,7 +268,7 @@ class Checkpoints:
         best = _best(scores) if self.keep_best else None
         return {saved, *sorted(scores)[-self.keep_last :], *([] if best is None else [best])}
 
-    def _remove_all_but(self, kept: set[int]) -> None:
+    def _remove_all_but(self, kept: Collection[int | None]) -> None:
         for step in self.steps():
             if step not in kept:
                 # Renamed first: a removal that is cut short must not look like a damaged checkpoint.
@@ -281,27 +293,9 @@ def _best(scores: Mapping[int, float | None]) -> int | None:
     return min(known)[1] if known else None
 
 
-def _write_pieces(folder: Path, pieces: Mapping[str, Sequence[Piece]]) -> Manifest:
-    """Writes what this process has of the arrays; returns what there is to say of each piece, by array."""
-    process = f"{jax.process_index():05d}"
-    file = folder / f"arrays-{process}.safetensors"
-    write_arrays(file, {f"{name}{part.region}": part.elements for name, parts in pieces.items() for part in parts})
-    written = {
-        name: [{**part.region._asdict(), "file": file.name, "sha256": array_sha256(part.elements)} for part in parts]
-        for name, parts in pieces.items()
-    }
-    if jax.process_count() > 1:
-        (folder / _PIECES.replace("*", process)).write_text(json.dumps(written), encoding="utf-8")
-    return written
-
-
-def _conclude(folder: Path, head: Manifest, leaves: Mapping[str, Any], written: Manifest) -> None:
+def _conclude(folder: Path, head: Manifest, leaves: Mapping[str, Any]) -> None:
     """Writes the manifest over what all processes have written, and forces everything to the disk."""
-    for path in sorted(folder.glob(_PIECES)):
-        if not path.name.startswith(_PIECES.replace("*.json", f"{jax.process_index():05d}")):
-            for name, parts in json.loads(path.read_text(encoding="utf-8")).items():
-                written[name] += parts
-        path.unlink()
+    written = take_descriptions(folder)
     described = {
         name: {"shape": list(leaf.shape), "dtype": leaf.dtype.name, "pieces": written[name]}
         for name, leaf in leaves.items()
@@ -316,32 +310,6 @@ def _check_same_model(folder: Path, manifest: Manifest, wanted: Mapping[str, Any
         more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
         headline = f"checkpoint {folder} is of another model; use the config it was saved with, or start a new run"
         raise CheckpointError(headline, *faults[:_SHOWN_FAULTS], *more)
-
-
-def _read(folder: Path, manifest: Manifest, wanted: Mapping[str, Sequence[Region]]) -> dict[str, list[Piece]]:
-    """Reads the pieces that are wanted and compares each with what was in memory when it was saved."""
-    found: dict[str, list[Piece]] = {name: [] for name in wanted}
-    for name, part, region in _needed(manifest["leaves"], wanted):
-        try:
-            (elements,) = read_arrays(folder / part["file"], [f"{name}{region}"]).values()
-            elements = elements.view(jax.numpy.dtype(manifest["leaves"][name]["dtype"]))
-        except Exception as error:
-            raise DamagedError(f"its arrays cannot be read ({_reason(error)})") from error
-        if array_sha256(elements) != part["sha256"]:
-            raise DamagedError(f"{name} is not the array that was saved (its sha256 differs)")
-        found[name].append(Piece(region, elements))
-    return found
-
-
-def _needed(
-    leaves: Mapping[str, Any], wanted: Mapping[str, Sequence[Region]]
-) -> Iterator[tuple[str, Mapping[str, Any], Region]]:
-    """The pieces with elements that are wanted; of an array without elements the only one."""
-    for name, regions in wanted.items():
-        for part in leaves[name]["pieces"]:
-            region = Region(tuple(part["start"]), tuple(part["stop"]))
-            if 0 in region.shape or any(region.common(other) for other in regions):
-                yield name, part, region
 
 
 def _reason(error: Exception) -> str:

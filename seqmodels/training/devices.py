@@ -120,7 +120,9 @@ class Placement(NamedTuple):
 
 
 def _put(x: Any, sharding: NamedSharding) -> jax.Array:
-    """An array that every process has whole, put where it belongs."""
+    """An array that every process has whole, put where it belongs; one that lies there stays."""
+    if isinstance(x, jax.Array) and x.sharding == sharding:
+        return x
     if jax.process_count() == 1:
         placed: jax.Array = jax.device_put(x, sharding)
         return placed

@@ -29,6 +29,20 @@ def exit_code(number: int) -> int:
     return 128 + int(number)
 
 
+class InterruptedRun(Exception):  # noqa: N818 (not an error: the run was stopped, and saved)
+    """The run was stopped by a signal after everything was saved.
+
+    Attributes:
+      signal: which one.
+      step: the step that was saved.
+    """
+
+    def __init__(self, number: signal.Signals, step: int) -> None:
+        super().__init__(f"stopped by {number.name} at step {step}")
+        self.signal = number
+        self.step = step
+
+
 class Interrupts:
     """Turns the first Ctrl-C or SIGTERM into a flag that the loop reads between two steps.
 

@@ -1,26 +1,28 @@
 """The training loop: steps, rows of metrics, validation, checkpoints, interrupts."""
 
 import dataclasses
-import itertools
 import math
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqmodels.cells.base import Array, PyTree
 from seqmodels.errors import UserError
+from seqmodels.training.bad_step_dump import BadStep
+from seqmodels.training.bad_steps import REMEDY, NotFinite, Skips
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints
 from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
-from seqmodels.training.interrupts import Interrupts
+from seqmodels.training.groups import batched
+from seqmodels.training.interrupts import InterruptedRun, Interrupts
 from seqmodels.training.optimizers import Optimizer, learning_rate
 from seqmodels.training.processes import SharedSignal, leads, on_host
 from seqmodels.training.progress import Progress, TensorBoard
+from seqmodels.training.rows import training_row
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.samples import add_sample, drop_samples_after
 from seqmodels.training.seeds import make_seeds
@@ -29,26 +31,6 @@ from seqmodels.training.tables import Run, Training
 from seqmodels.training.task import Task
 from seqmodels.training.watch import Watch, Watchers
 from seqmodels.training.watchers import AveragingWatcher, PlateauWatcher
-
-T = TypeVar("T")
-
-_REMEDY: Final = (
-    "the last checkpoint is unharmed. Lower optimizer.learning_rate or optimizer.clip_norm, or look at the data"
-)
-
-
-class InterruptedRun(Exception):  # noqa: N818 (not an error: the run was stopped, and saved)
-    """The run was stopped by a signal after everything was saved.
-
-    Attributes:
-      signal: which one.
-      step: the step that was saved.
-    """
-
-    def __init__(self, signal: signal.Signals, step: int) -> None:
-        super().__init__(f"stopped by {signal.name} at step {step}")
-        self.signal = signal
-        self.step = step
 
 
 class Fitted(NamedTuple):
@@ -104,6 +86,7 @@ class Loop:
             seed=self.run.seed,
             accumulate=self.training.accumulate,
             averaging=averaging,
+            bad_steps=self.training.bad_steps,
         )
         self.update = jax.jit(
             self.step.update, donate_argnums=0, out_shardings=self.placement.state_shardings(self.like())
@@ -111,7 +94,8 @@ class Loop:
         self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.run.keep_last)
         self.shared_signal = SharedSignal(self.placement.mesh)
         self.tensorboard: TensorBoard | None = None
-        self._began = self._started = time.perf_counter()
+        self._began = self._began_here = time.perf_counter()
+        self._compiled = False
         self._watch_clock(0)
 
     def fit(self) -> Fitted:
@@ -119,7 +103,7 @@ class Loop:
 
         Raises:
           InterruptedRun: if a signal asked to stop; everything is saved.
-          UserError: if the loss is no longer a number, or the disk refuses.
+          UserError: if a step is not finite and nothing else is to be done about that, or if the disk refuses.
         """
         with Interrupts() as interrupts:
             state, watch = self.begin()
@@ -138,9 +122,11 @@ class Loop:
 
     def begin(self) -> tuple[TrainState, Watch]:
         """The saved state, if there is one, with the files cut back to it; else a new one."""
-        state, watch = self._restore() if self.checkpoints.steps() else self._new()
-        if self.run.tensorboard and leads():
-            self.tensorboard = TensorBoard(self.folder.path / "tensorboard", first_step=int(state.step) + 1)
+        if not self.checkpoints.steps():
+            return self._new()
+        state, watch, seconds = self._restore()
+        self.progress.note(f"resumed at step {int(state.step):,}")
+        self._began -= seconds
         return state, watch
 
     def _new(self) -> tuple[TrainState, Watch]:
@@ -149,32 +135,59 @@ class Loop:
         drop_samples_after(self.folder, -1)
         init = jax.jit(self.step.init, out_shardings=self.placement.state_shardings(self.like()))
         state: TrainState = init(make_seeds(self.run.seed).init)
+        self._show_from(1)
         self._sample(state, 0)
         return state, Watch.start(self.watchers)
 
-    def _restore(self) -> tuple[TrainState, Watch]:
-        """The state of the newest whole checkpoint; the files are cut back to it."""
-        restored = self.checkpoints.restore(self.placement.like(self.like()))
+    def _restore(self, step: int | None = None) -> tuple[TrainState, Watch, float]:
+        """The state of the newest whole checkpoint, or of that of `step`, with the run's seconds until then.
+
+        The files are cut back to it.
+        """
+        restored = self.checkpoints.restore(self._saved(self.placement.like(self.like())), step)
         for line in restored.skipped:
             self.progress.note(line)
-        self.progress.note(f"resumed at step {restored.step:,}")
         self.folder.metrics.truncate_after(restored.step)
         drop_samples_after(self.folder, restored.step)
-        self._began -= restored.extra["seconds"]
-        return restored.tree, Watch.from_json(restored.extra["watch"])
+        self._show_from(restored.step + 1)
+        extra, state = restored.extra, restored.tree
+        if self.training.bad_steps.name == "skip":
+            state = state.replace(skips=Skips.start(**extra.get("skips", {})))  # older checkpoints have none
+        return self.placement.put_state(state), Watch.from_json(extra["watch"]), extra["seconds"]
+
+    @staticmethod
+    def _saved(state: TrainState) -> TrainState:
+        """What a checkpoint has as arrays: the same whatever is done about bad steps, which a resume may change."""
+        return state.replace(skips=None)
+
+    def _show_from(self, step: int) -> None:
+        """Opens TensorBoard's events, of which those from `step` on are hidden."""
+        if self.run.tensorboard and leads():
+            self.tensorboard = TensorBoard(self.folder.path / "tensorboard", first_step=step)
 
     def train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None = None) -> TrainState:
-        """Steps until the end (or until step `until`), an early stop or a signal."""
+        """Steps until the end (or until step `until`), an early stop or a signal, bad steps dealt with."""
+        while True:
+            try:
+                return self._train(state, watch, interrupts, until)
+            except NotFinite as bad:
+                state, watch = self._recover(bad.state, watch)
+
+    def _train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None) -> TrainState:
+        """As `train`, until the loop sees a bad step."""
         start = int(state.step)
         batches = self.batches(start)
         for done in range(start + 1, (until or self.run.steps) + 1):
             if watch.stopping.stop:
                 self.progress.note(f"stopped early: no gain in {self.watchers.stopping.patience} validations")
                 break
-            state = self.update(state, next(batches))
-            if done == start + 1:
+            batch = next(batches)
+            left_out = done in watch.rollbacks.left_out
+            state = state.replace(step=state.step + 1) if left_out else self.update(state, batch)
+            if not self._compiled:
                 jax.block_until_ready(state)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-                waited = time.perf_counter() - self._started
+                self._compiled = True
+                waited = time.perf_counter() - self._began_here
                 self.progress.note(f"first step done after {waited:.1f} s, compilation included")
                 self._watch_clock(done)
             # Once: what comes later is for the next step, with a save of its own.
@@ -193,6 +206,38 @@ class Loop:
             batches = (jax.tree.map(lambda *leaves: np.stack(leaves), *group) for group in batched(batches, number))
         return map(self.placement.put_batch, batches)
 
+    def _recover(self, state: TrainState, watch: Watch) -> tuple[TrainState, Watch]:
+        """What goes on after a bad step: an earlier state, the steps that are left out, a lower rate.
+
+        Raises:
+          UserError: if the run ends in place of that; the step is in the run folder.
+        """
+        step, table, rollbacks = int(state.step) + 1, self.training.bad_steps, watch.rollbacks
+        if table.name != "rollback" or len(rollbacks.left_out) >= table.limit:
+            raise self._end_at(state, step)
+        rollbacks = rollbacks.after(step, table.factor)
+        last = self._due_before(step)
+        self.progress.note(
+            f"step {step:,} is not finite: back to step {last:,}, from where it is left out and the rate is multiplied "
+            f"by {rollbacks.scale:g}"
+        )
+        self.checkpoints.drop_after(last)
+        state, watch = self._restore(last)[:2] if last else self._new()
+        watch.rollbacks = rollbacks
+        self._watch_clock(last)
+        return watch.steer(state), watch
+
+    def _due_before(self, step: int) -> int:
+        """The last step before `step` after which a checkpoint is due, whatever else was saved; 0: none is."""
+        return (step - 1) // self.run.checkpoint_every * self.run.checkpoint_every
+
+    def _end_at(self, state: TrainState, step: int) -> UserError:
+        """Puts a bad step into the run folder; the error that says so."""
+        number = self.training.accumulate
+        origins = [self.task.origin(place) for place in range((step - 1) * number, step * number)]
+        bad = BadStep.of(self.step, self._saved(state), next(self.batches(step - 1)), origins)
+        return UserError(f"{bad.describe()}; {bad.write(self.folder)}; {self.training.bad_steps.remedy}")
+
     def _look(self, state: TrainState, done: int, watch: Watch, *, save: bool) -> TrainState:
         """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order.
 
@@ -200,11 +245,15 @@ class Loop:
         again in place of losing it.
         """
         last = done == self.run.steps
+        every = (self.run.log_every, self.run.validate_every, self.run.checkpoint_every)
+        logs, validates, saves = (last or done % steps == 0 for steps in every)
         row: dict[str, float] = {}
         score, gained = None, False
-        if last or done % self.run.log_every == 0:
-            state, row = self._measure(state, done)
-        if last or done % self.run.validate_every == 0:
+        if (logs or validates or saves or save) and not math.isfinite(state.sums["grad_norm"][0]):
+            raise NotFinite(state)
+        if logs:
+            state, row = self._measure(state, done, watch)
+        if validates:
             validation = self._validate(state, done)
             score = validation[f"valid/{self.task.objective}"]
             gained = watch.update(self.watchers, score, done)
@@ -216,25 +265,25 @@ class Loop:
             self._write(done, row)
         if score is not None:
             self._sample(state, done)
-        if save or last or gained or done % self.run.checkpoint_every == 0:
+        if save or saves or gained:
             self._save(state, done, watch, score)
         elif score is None:
             return state
         self._watch_clock(done)
         return state
 
-    def _measure(self, state: TrainState, done: int) -> tuple[TrainState, dict[str, float]]:
+    def _measure(self, state: TrainState, done: int, watch: Watch) -> tuple[TrainState, dict[str, float]]:
         """The row of the steps since the last one, and the state with its sums emptied."""
-        sums = self._finite_sums(state, done)
-        steps = sums["grad_norm"][1]
+        sums = jax.device_get(state.sums)
         since, seconds = done - self._clock[0], time.perf_counter() - self._clock[1]
-        weight = sums[next(iter(self.task.measures))][1]
-        found = means(sums)
-        row = {f"train/{name}": value for name, value in self.task.metrics(found).items()}
-        row["grad_norm"] = found["grad_norm"]
+        row = training_row(self.task, sums, steps_per_s=since / seconds if since > 0 else None)
         row["learning_rate"] = float(self.rate(done - 1)) * float(state.scale)
-        if since > 0:
-            row[f"train/{self.task.weight_unit}_per_s"] = weight / steps * since / seconds
+        if self.training.bad_steps.name == "rollback":
+            before = (done - 1) // self.run.log_every * self.run.log_every
+            row["bad_steps"] = sum(before < step <= done for step in watch.rollbacks.left_out)
+        if state.skips is not None:
+            row["bad_steps"] = int(state.skips.left_out)
+            state = state.replace(skips=state.skips._replace(left_out=jnp.zeros_like(state.skips.left_out)))
         self.progress.train(done, row)
         self._watch_clock(done)
         return state.replace(sums=jax.tree.map(jnp.zeros_like, state.sums)), row
@@ -242,14 +291,6 @@ class Loop:
     def _watch_clock(self, done: int) -> None:
         """Starts to measure speed anew, so that compilation, validation and checkpoints do not count."""
         self._clock = (done, time.perf_counter())
-
-    def _finite_sums(self, state: TrainState, done: int) -> dict[str, tuple[Any, float]]:
-        """The sums on the host; refuses what is no longer a number."""
-        sums = {name: (total, float(weight)) for name, (total, weight) in jax.device_get(state.sums).items()}
-        for name, (total, _) in sums.items():
-            if not np.isfinite(total).all():
-                raise UserError(f"{name} is no longer finite at step {done:,}; {_REMEDY}")
-        return sums
 
     def _validate(self, state: TrainState, done: int) -> dict[str, float]:
         """The metrics of the validation split."""
@@ -259,7 +300,7 @@ class Loop:
         }
         for name, value in row.items():
             if not math.isfinite(value):
-                raise UserError(f"{name} is no longer finite at step {done:,}; {_REMEDY}")
+                raise UserError(f"{name} is no longer finite at step {done:,}; {REMEDY}")
         self.progress.validation(done, row)
         return row
 
@@ -279,12 +320,11 @@ class Loop:
             self.progress.text(f"sample after step {done:,}", text)
 
     def _save(self, state: TrainState, done: int, watch: Watch, score: float | None) -> None:
-        """A checkpoint of all that the run needs to go on, never one that is not finite."""
-        self._finite_sums(state, done)
-        if not all_finite(state.params):
-            raise UserError(f"parameters are no longer finite at step {done:,}; {_REMEDY}")
-        extra = {**self.task.extra(), "watch": watch.to_json(), "seconds": self.seconds}
-        self.checkpoints.save(done, state, extra, score=score)
+        """A checkpoint of all that the run needs to go on; `_look` has seen that it is finite."""
+        skips = Skips.start() if state.skips is None else state.skips
+        extra = {**self.task.extra(), "watch": watch.to_json(), "skips": skips.to_json(), "seconds": self.seconds}
+        due = self._due_before(done + 1) if self.training.bad_steps.name == "rollback" else None
+        self.checkpoints.save(done, self._saved(state), extra, score=score, keep=due)
 
     def _finish(self, state: TrainState) -> Fitted:
         """Validation and test of the best checkpoint."""
@@ -292,7 +332,8 @@ class Loop:
         best = self.checkpoints.best_step()
         if best is not None and best != steps:
             try:
-                state = self.checkpoints.restore(self.placement.like(self.like()), best).tree
+                like = self._saved(self.placement.like(self.like()))
+                state = self.checkpoints.restore(like, best).tree
             except CheckpointError as error:
                 self.progress.note(f"{error}; measuring the last state in its place")
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
@@ -300,21 +341,3 @@ class Loop:
         sums = {split: measure(self.task, state.result, split, put) for split in ("valid", "test")}
         metrics = {f"{split}/{name}": x for split in sums for name, x in self.task.metrics(means(sums[split])).items()}
         return Fitted(steps, int(state.step), metrics, self.task.pictures(sums["test"]))
-
-
-@jax.jit
-def all_finite(tree: PyTree) -> Array:
-    """Whether every number in every array is finite."""
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
-
-
-def batched(items: Iterable[T], number: int) -> Iterator[tuple[T, ...]]:
-    """Groups of `number` items; `itertools.batched` came with Python 3.12.
-
-    Example:
-      >>> list(batched("abcd", 2))
-      [('a', 'b'), ('c', 'd')]
-    """
-    items = iter(items)
-    while group := tuple(itertools.islice(items, number)):
-        yield group

@@ -29,6 +29,7 @@ _MARKS: Final = (METRICS, RESULT, CHECKPOINTS, CONFIG)
 _MADE_BY_A_RUN: Final = (
     ".*.writing",
     "analysis",
+    "bad_step",
     "confusion.png*",
     "curves.png*",
     "forecasts.png*",

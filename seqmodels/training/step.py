@@ -9,6 +9,7 @@ import optax
 from flax import struct
 
 from seqmodels.cells.base import Array, PyTree
+from seqmodels.training.bad_steps import BadSteps, Skips, is_finite
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Averaging
 from seqmodels.training.task import Repeated, Sums, Trainable
@@ -26,9 +27,11 @@ class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax le
       opt_state: the optimizer's state.
       carry: what the task hands from step to step (the recurrent state of truncated back-propagation).
       average: the averaged parameters, or None.
-      sums: measures since the last row of metrics, name -> (total, weight).
+      sums: measures since the last row of metrics, name -> (total, weight). Where "grad_norm" is not finite, the step
+        after `step` was not, and all else stands still as it was before it.
       scale: what the scheduled learning rate is multiplied by, float32.
       average_start: with `nt_asgd` the first step of the mean, `NEVER` before it is known; else None.
+      skips: where bad steps are skipped, how many there were; else None.
     """
 
     step: Array
@@ -39,6 +42,7 @@ class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax le
     sums: dict[str, tuple[Array, Array]]
     scale: Array
     average_start: Array | None = None
+    skips: Skips | None = None
 
     @property
     def result(self) -> PyTree:
@@ -46,21 +50,43 @@ class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax le
         return self.params if self.average is None else self.average
 
 
+class Attempt(NamedTuple):
+    """What a step comes to, before it is known whether all of it is finite.
+
+    Attributes:
+      loss: a number.
+      gradient: of the parameters.
+      state: the next one.
+    """
+
+    loss: Array
+    gradient: PyTree
+    state: TrainState
+
+
 class Step(NamedTuple):
-    """The two functions of training, each a pure one that may be jitted.
+    """The functions of training, each a pure one that may be jitted.
 
     Attributes:
       init: `(key) -> TrainState`.
       update: `(state, batches) -> TrainState`; `batches` has the batches of one optimizer step, stacked along a
-        leading axis if there are several.
+        leading axis if there are several. A step that is not finite is dealt with as `bad_steps` says.
+      attempt: `(state, batches) -> Attempt`, what `update` looks at.
     """
 
     init: Callable[[Array], TrainState]
     update: Callable[[TrainState, Any], TrainState]
+    attempt: Callable[[TrainState, Any], Attempt]
 
 
 def make_step(
-    task: Trainable, optimizer: optax.GradientTransformation, *, seed: int, accumulate: int = 1, averaging: Averaging
+    task: Trainable,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    accumulate: int = 1,
+    averaging: Averaging,
+    bad_steps: BadSteps = BadSteps(),  # noqa: B008 (frozen)
 ) -> Step:
     """Puts a task and an optimizer together.
 
@@ -73,6 +99,7 @@ def make_step(
       seed: of all noise.
       accumulate: number of batches in a step; their gradients are averaged, their carry is handed on.
       averaging: what kind of average is kept.
+      bad_steps: what is done about steps that are not finite.
     """
     gradient = jax.value_and_grad(task.loss, has_aux=True)
     if isinstance(task, Repeated):
@@ -89,33 +116,34 @@ def make_step(
             sums=zero_sums(task),
             scale=jnp.ones((), jnp.float32),
             average_start=jnp.full((), NEVER, jnp.int32) if averaging.name == "nt_asgd" else None,
+            skips=Skips.start() if bad_steps.name == "skip" else None,
         )
 
-    def gradients(state: TrainState, batches: Any, key: Array) -> tuple[PyTree, PyTree, Sums]:
-        """The mean gradient, the carry after the last batch, and the sums over all."""
+    def gradients(state: TrainState, batches: Any, key: Array) -> tuple[Array, PyTree, PyTree, Sums]:
+        """The mean loss and its gradient, the carry after the last batch, and the sums over all."""
         if accumulate == 1:
-            (_, (carry, sums)), grads = gradient(state.params, state.carry, batches, key)
-            return grads, carry, sums
+            (loss, (carry, sums)), grads = gradient(state.params, state.carry, batches, key)
+            return loss, grads, carry, sums
 
-        def one(so_far: tuple[PyTree, PyTree, Sums], at: tuple[Any, Array]) -> tuple[Any, None]:
+        def one(so_far: tuple[PyTree, PyTree, Sums], at: tuple[Any, Array]) -> tuple[Any, Array]:
             grads, carry, sums = so_far
             batch, number = at
-            (_, (carry, new)), added = gradient(state.params, carry, batch, jax.random.fold_in(key, number))
-            return (jax.tree.map(jnp.add, grads, added), carry, add_sums(new, sums)), None
+            (loss, (carry, new)), added = gradient(state.params, carry, batch, jax.random.fold_in(key, number))
+            return (jax.tree.map(jnp.add, grads, added), carry, add_sums(new, sums)), loss
 
         nothing = {name: zero for name, zero in zero_sums(task).items() if name != "grad_norm"}
         start = (jax.tree.map(jnp.zeros_like, state.params), state.carry, nothing)
-        (grads, carry, sums), _ = jax.lax.scan(one, start, (batches, jnp.arange(accumulate)))
-        return jax.tree.map(lambda g: g / accumulate, grads), carry, sums
+        (grads, carry, sums), losses = jax.lax.scan(one, start, (batches, jnp.arange(accumulate)))
+        return losses.mean(), jax.tree.map(lambda g: g / accumulate, grads), carry, sums
 
-    def update(state: TrainState, batches: Any) -> TrainState:
+    def attempt(state: TrainState, batches: Any) -> Attempt:
         key = jax.random.fold_in(make_seeds(seed).noise, state.step)
-        grads, carry, sums = gradients(state, batches, key)
+        loss, grads, carry, sums = gradients(state, batches, key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
         params = optax.apply_updates(state.params, updates)
         norm = jax.vmap(optax.tree.norm)(grads).mean() if isinstance(task, Repeated) else optax.tree.norm(grads)
-        return state.replace(
+        new = state.replace(
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
@@ -123,8 +151,29 @@ def make_step(
             average=_average(averaging, state, params),
             sums=add_sums(state.sums, {**sums, "grad_norm": (norm, jnp.ones_like(norm))}),
         )
+        return Attempt(loss, grads, new)
 
-    return Step(init, update)
+    def update(state: TrainState, batches: Any) -> TrainState:
+        return _settle(state, attempt(state, batches), bad_steps.limit)
+
+    return Step(init, update, attempt)
+
+
+def _settle(state: TrainState, attempt: Attempt, limit: int) -> TrainState:
+    """The attempted state where all is finite; else the one before, marked, or past the step if that is skipped.
+
+    A marked state stays as it is, whatever comes, since its sums are not finite: the loop has time to look.
+    """
+    good = is_finite((attempt.loss, attempt.state))  # whose sums have the gradient's norm
+    kept: TrainState = jax.tree.map(lambda new, old: jnp.where(good, new, old), attempt.state, state)
+    skipped = jnp.zeros((), bool)
+    if state.skips is not None:
+        in_a_row = jnp.where(good, 0, state.skips.in_a_row + 1)
+        skipped = ~good & (in_a_row <= limit)
+        left_out = state.skips.left_out + skipped.astype(jnp.int32)
+        kept = kept.replace(step=kept.step + skipped.astype(jnp.int32), skips=Skips(in_a_row, left_out))
+    norm, weight = kept.sums["grad_norm"]
+    return kept.replace(sums={**kept.sums, "grad_norm": (jnp.where(good | skipped, norm, jnp.nan), weight)})
 
 
 def zero_sums(task: Trainable) -> dict[str, tuple[Array, Array]]:

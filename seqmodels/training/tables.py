@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seqmodels.config import config
+from seqmodels.training.bad_steps import BadSteps
 from seqmodels.training.watchers import EarlyStopping
 
 Interval = Annotated[int, Field(ge=1)]
@@ -56,6 +57,7 @@ class Training:
     accumulate: Annotated[int, Field(ge=1, description="batches whose gradients make one optimizer step")] = 1
     averaging: Averaging = Averaging()
     early_stopping: EarlyStopping = EarlyStopping()
+    bad_steps: BadSteps = BadSteps()
 
 
 @config

@@ -89,6 +89,9 @@ class Task(Trainable, Protocol):
         `training.accumulate` on, have one.
         """
 
+    def origin(self, number: int) -> dict[str, Any]:
+        """Where the training batch `number` comes from, as JSON: which examples, or which part of the text."""
+
     def evaluation(self, params: PyTree, split: str) -> tuple[PyTree, Iterable[Any]]:
         """The carry to begin with and the batches of a split ("valid" or "test"), each example exactly once."""
 

@@ -1,4 +1,4 @@
-"""What validation has seen so far, and what follows from it."""
+"""What a run has met so far in its scores and bad steps, and what follows from it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 
+from seqmodels.training.bad_steps import NO_ROLLBACKS, Rollbacks
 from seqmodels.training.step import TrainState
 from seqmodels.training.watchers import (
     AveragingState,
@@ -40,12 +41,14 @@ class Watch:
       plateau: of the learning rate.
       averaging: of the average.
       best: the lowest score.
+      rollbacks: the bad steps that are left out.
     """
 
     stopping: StoppingState
     plateau: PlateauState
     averaging: AveragingState
     best: float | None = None
+    rollbacks: Rollbacks = NO_ROLLBACKS
 
     @classmethod
     def start(cls, watchers: Watchers) -> Self:
@@ -59,6 +62,7 @@ class Watch:
             "plateau": self.plateau.to_json(),
             "averaging": self.averaging.to_json(),
             "best": self.best,
+            "rollbacks": self.rollbacks.to_json(),
         }
 
     @classmethod
@@ -69,6 +73,7 @@ class Watch:
             PlateauState.from_json(saved["plateau"]),
             AveragingState.from_json(saved["averaging"]),
             saved["best"],
+            Rollbacks.from_json(saved.get("rollbacks", {})),  # older checkpoints have none
         )
 
     def update(self, watchers: Watchers, score: float, step: int) -> bool:
@@ -81,8 +86,8 @@ class Watch:
         return gained
 
     def steer(self, state: TrainState) -> TrainState:
-        """The state with what follows from the scores: the scale of the rate, and where the average begins."""
-        state = state.replace(scale=jnp.full_like(state.scale, self.plateau.scale))
+        """The state with what follows: the scale of the rate, and where the average begins."""
+        state = state.replace(scale=jnp.full_like(state.scale, self.plateau.scale * self.rollbacks.scale))
         if state.average_start is None or self.averaging.start is None:
             return state
         return state.replace(average_start=jnp.full_like(state.average_start, self.averaging.start))

@@ -55,6 +55,7 @@ def test_h_is_a_mean_weighted_by_the_gates(forget_gate, x64):
 
 @pytest.mark.parametrize("method", ["scan", "fused"])
 @pytest.mark.parametrize("forget_gate", ["sigmoid", "exp"])
+@pytest.mark.usefixtures("compiled_for_speed")
 def test_gates_of_100_lose_nothing(forget_gate, method):
     # i and f see ±100, from an empty memory and from a full one; row 0 has -100 at first, where exp(ĩ) is 0 in float32.
     cell, random = sm.SLSTM(HIDDEN, forget_gate=forget_gate), np.random.default_rng(0)

@@ -63,6 +63,13 @@ def test_the_place_after_many_steps_is_exact(made):
     assert_equal(first(made, 2, start)[1:], first(made, 1, start + 1))
 
 
+def test_where_a_batch_comes_from_is_json_and_its_own(made):
+    origins = [made.origin(number) for number in range(4)]
+    assert json.loads(json.dumps(origins)) == origins
+    assert len({json.dumps(origin) for origin in origins}) == 4
+    assert made.origin(2) == origins[2]
+
+
 def shapes(batches):
     return {str(jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)) for batch in batches}
 

@@ -369,7 +369,7 @@ def test_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, where):
         raise OSError(28, "No space left on device")
 
     if where == "arrays":
-        monkeypatch.setattr(checkpoint_module, "write_arrays", full)
+        monkeypatch.setattr("seqmodels.training.piece_store.write_arrays", full)
     else:
         monkeypatch.setattr(checkpoint_module, "write_manifest", full)
     with pytest.raises(CheckpointError, match=r"step 6 .*No space left on device; make room") as caught:

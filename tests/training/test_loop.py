@@ -16,7 +16,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from oracles import assert_equal
 from small import FULL, PLAIN, ROOT, environment, finished, restore, result, rows, snapshot, write
 
@@ -48,23 +47,6 @@ KILLED_AT_ONCE = textwrap.dedent("""
     LanguageModelling.batches = batches
     sys.exit(main(sys.argv[1:]))
 """)
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """Keeps what XLA compiled, for this process and, in the environment returned, for others: most runs are alike."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield {name.upper(): str(value) for name, value in settings.items()}
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def stop_before(monkeypatch, step, number):
@@ -186,6 +168,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(step, number, code, tmp_pat
         loops.append(Loop(*arguments))
         return loops[-1]
 
+    finished()  # before loops are recorded
     monkeypatch.setattr(training, "Loop", recorded)
     arguments = ["train", *write(tmp_path, FULL)]
     monkeypatch.setattr(sys, "argv", ["scripts/train.py", *arguments[1:]])
@@ -433,7 +416,7 @@ def test_a_full_disk_is_a_line(tmp_path, monkeypatch, capsys):
     def full(*arguments, **keywords):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("seqmodels.training.checkpoint.write_arrays", full)
+    monkeypatch.setattr("seqmodels.training.piece_store.write_arrays", full)
     assert main(["train", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "No space left on device" in line

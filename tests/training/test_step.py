@@ -9,6 +9,7 @@ import optax
 import pytest
 from oracles import assert_close, assert_equal
 
+from seqmodels.training.bad_steps import BadSteps
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.step import add_sums, make_step, zero_sums
 from seqmodels.training.tables import Averaging
@@ -215,6 +216,85 @@ def test_an_average_is_a_copy_that_survives_donation():
     step = make_step(Quiet(), MOMENTUM, seed=5, averaging=Averaging(name="ema"))
     state = jax.jit(step.update, donate_argnums=0)(step.init(jax.random.key(5)), batch(0))
     assert np.all(np.isfinite(state.average.w))
+
+
+class Spoilt(Quiet):
+    """Where the first number of the targets is 1000, this part of the step is infinite or no number, and only this."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def loss(self, params, carry, batch, key):
+        loss, (carry, sums) = super().loss(params, carry, (batch[0], batch[1] % 1000), key)
+        spoilt = batch[1][0, 0, 0] == 1000
+        match self.part:
+            case "loss":  # with the gradient of a constant
+                loss = loss + jnp.where(spoilt, jnp.nan, 0.0)
+            case "gradient":  # 0 · ∞
+                loss = loss + jnp.sqrt(jnp.where(spoilt, params.w * 0.0, 1.0)).sum()
+            case "carry":
+                carry = jnp.where(spoilt, jnp.inf, carry)
+            case "sums":
+                sums = {**sums, "count": (jnp.where(spoilt, jnp.nan, sums["count"][0]), sums["count"][1])}
+        return loss, (carry, sums)
+
+
+def spoilt(number):
+    xs, targets = batch(number)
+    targets[0, 0, 0] = 1000
+    return xs, targets
+
+
+PARTS = ("loss", "gradient", "carry", "sums", "parameters")
+
+
+def spoilt_start(part, **options):
+    """With the last of the parts, a rate that takes the parameters beyond float32 where gradients are large."""
+    optimizer = optax.sgd(1e33) if part == "parameters" else MOMENTUM
+    state, update = start(Quiet() if part == "parameters" else Spoilt(part), optimizer, **options)
+    good = tuple(np.zeros((ROWS, TIME, WIDTH), np.float32) for _ in range(2)) if part == "parameters" else batch(0)
+    bad = (good[0] + 1e6, good[1]) if part == "parameters" else spoilt(1)
+    return state, update, good, bad
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_step_of_which_any_part_is_not_finite_leaves_the_state_as_it_was(part):
+    state, update, good, bad = spoilt_start(part, averaging=Averaging(name="ema"))
+    state = update(state, good)
+    after = update(state, bad)
+    assert int(after.step) == 1
+    norm, weight = after.sums.pop("grad_norm")
+    assert np.isnan(norm)
+    assert_equal(weight, state.sums.pop("grad_norm")[1])
+    assert_equal(after, state)
+    again = update(after.replace(sums={**after.sums, "grad_norm": (norm, weight)}), good)
+    assert np.isnan(again.sums.pop("grad_norm")[0])
+    assert_equal(again, state)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_skipped_step_is_past_and_counted(part):
+    state, update, good, bad = spoilt_start(part, bad_steps=BadSteps(name="skip", limit=2))
+    states = [update(state, good)]
+    for given in (bad, bad, good, bad, bad, bad, good):
+        states.append(update(states[-1], given))
+    for before, after in ((0, 1), (1, 2), (3, 4), (4, 5)):
+        assert int(states[after].step) == after + 1
+        assert_equal(*(states[place].replace(step=0, skips=None) for place in (before, after)))
+    assert [int(state.skips.in_a_row) for state in states[:6]] == [0, 1, 2, 0, 1, 2]
+    assert [int(state.skips.left_out) for state in states[:6]] == [0, 1, 2, 2, 3, 4]
+    # The third in a row is one too many.
+    assert [int(state.step) for state in states[5:]] == [6, 6, 6]
+    assert all(np.isnan(state.sums["grad_norm"][0]) for state in states[6:])
+    assert_equal(states[7].params, states[5].params)
+
+
+def test_one_bad_batch_of_several_makes_the_step_bad():
+    state, update = start(Spoilt("loss"), MOMENTUM, accumulate=2)
+    both = jax.tree.map(lambda *leaves: np.stack(leaves), batch(0), spoilt(1))
+    after = update(state, both)
+    assert int(after.step) == 0
+    assert_equal(after.params, state.params)
 
 
 def test_one_seed_gives_keys_that_have_nothing_in_common():

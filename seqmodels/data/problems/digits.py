@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -118,10 +118,17 @@ class DigitStream:
 
     def at(self, step: int, seed: int) -> DigitBatch:
         """The batch of a training step, a pure function of step and seed."""
+        rows = self._rows(step, seed)
+        return DigitBatch(*self.splits["train"].take(rows), np.ones(len(rows), bool))
+
+    def origin(self, step: int, seed: int) -> dict[str, Any]:
+        """Epoch, and the numbers of the training images, from 0."""
+        return {"epoch": step // len(self), "images": self._rows(step, seed).tolist()}
+
+    def _rows(self, step: int, seed: int) -> npt.NDArray[np.int64]:
         epoch, index = divmod(step, len(self))
         size = self.problem.batch_size
-        rows = permutation(len(self.splits["train"].labels), seed, epoch)[index * size : (index + 1) * size]
-        return DigitBatch(*self.splits["train"].take(rows), np.ones(size, bool))
+        return permutation(len(self.splits["train"].labels), seed, epoch)[index * size : (index + 1) * size]
 
     def batches(self, seed: int, start: int) -> Iterator[DigitBatch]:
         """The training batches from step `start` on."""

@@ -3,7 +3,7 @@
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -121,6 +121,11 @@ class Drawn:
         """Batch n has the examples n·B … n·B + B - 1."""
         size = self.problem.batch_size
         return (Rows.of("train", seed, step * size, size) for step in itertools.count(start))
+
+    def origin(self, number: int, seed: int) -> dict[str, Any]:
+        """The seed of the first trial, and the numbers of the first and the last example in its stream."""
+        size = self.problem.batch_size
+        return {"seed": seed, "first_example": number * size, "last_example": (number + 1) * size - 1}
 
     def evaluation(self, split: str) -> Iterator[Rows]:
         """All examples of a split in their order."""

@@ -50,6 +50,9 @@ class Stream(Protocol):
     def batches(self, seed: int, start: int) -> Iterator[Any]:
         """The training batches `start`, `start + 1`, ...: a function of seed and number alone."""
 
+    def origin(self, number: int, seed: int) -> dict[str, Any]:
+        """Which examples the training batch `number` has, as JSON."""
+
     def evaluation(self, split: str) -> Iterable[Any]:
         """Every example of "valid" or "test" once."""
 
