@@ -19,6 +19,7 @@ from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
 from seqmodels.training.groups import batched
 from seqmodels.training.interrupts import InterruptedRun, Interrupts
+from seqmodels.training.memory import check_state, check_step
 from seqmodels.training.optimizers import Optimizer, learning_rate
 from seqmodels.training.processes import SharedSignal, leads, on_host
 from seqmodels.training.progress import Progress, TensorBoard
@@ -122,6 +123,7 @@ class Loop:
 
     def begin(self) -> tuple[TrainState, Watch]:
         """The saved state, if there is one, with the files cut back to it; else a new one."""
+        check_state(self.like(), self.placement.mesh.devices.flat[0])
         if not self.checkpoints.steps():
             return self._new()
         state, watch, seconds = self._restore()
@@ -182,6 +184,8 @@ class Loop:
                 self.progress.note(f"stopped early: no gain in {self.watchers.stopping.patience} validations")
                 break
             batch = next(batches)
+            if not self._compiled:
+                self.progress.note(f"memory: {check_step(self.update, state, batch).describe()}")
             left_out = done in watch.rollbacks.left_out
             state = state.replace(step=state.step + 1) if left_out else self.update(state, batch)
             if not self._compiled:
