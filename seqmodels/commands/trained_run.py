@@ -1,6 +1,7 @@
 """A run that was trained before: its config, and the parameters of one of its checkpoints."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,22 @@ class TrainedRun:
 
 
 def check_same_data(extra: Any, task: Task, folder: Path) -> None:
-    """Refuses data other than those a checkpoint was trained on.
+    """Refuses data other than those a checkpoint was trained on, and other vocabularies made from them.
 
     Raises:
       UserError: if they are others.
     """
-    if extra["data_sha256"] != task.extra()["data_sha256"]:
+    now = json.loads(json.dumps(task.extra()))
+    if extra["data_sha256"] != now["data_sha256"]:
         raise UserError(
             f"{folder}: {task.data_name} is not the one this run was trained on (its sha256 differs); "
             "give back the old file, or start a new run"
+        )
+    others = [key for key in now if now[key] != extra.get(key)]
+    if others:
+        raise UserError(
+            f"{folder}: this version of seqmodels makes another {' and '.join(others)} of {task.data_name} than the "
+            "run was trained with; use the version that its environment.json names, or start a new run"
         )
 
 

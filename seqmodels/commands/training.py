@@ -6,8 +6,7 @@ import dataclasses
 import functools
 import shlex
 import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from rich.console import Console
 from seqmodels import config as configs
 from seqmodels.analysis import confusion, curves, forecast
 from seqmodels.cells.spread import DATA, MODEL
+from seqmodels.commands.resuming import go_on
 from seqmodels.commands.shown import say, show
-from seqmodels.commands.trained_run import SCHEMAS, check_same_data
+from seqmodels.commands.trained_run import SCHEMAS
 from seqmodels.errors import UserError
 from seqmodels.tasks import TASKS
 from seqmodels.tasks.confusion import Confusion
 from seqmodels.tasks.forecasts import Forecasts
-from seqmodels.training.checkpoint import Checkpoints
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.interrupts import InterruptedRun, exit_code
 from seqmodels.training.loop import Fitted, Loop
@@ -33,14 +32,6 @@ from seqmodels.training.progress import Progress, TensorBoard
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.task import Task
 
-_MAY_CHANGE = (
-    "run.keep_last",
-    "run.tensorboard",
-    "run.dir",
-    "training.bad_steps",
-    "devices.mesh.data",
-    "devices.mesh.model",
-)
 DRAWN: dict[type, Callable[..., None]] = {Confusion: confusion.draw, Forecasts: forecast.draw}
 """How each kind of picture that a task may have is drawn."""
 
@@ -70,14 +61,15 @@ def _train(config: Any, options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         with together():
             run = stack.enter_context(_folder(config, options))
-            if not run.finished:
-                _check_same_run(run, configs.dumps(config), task)
+            differences = [] if run.finished else go_on(run, config, task)
         if run.finished:
             say(f"the run in {run.path} is finished: see {run.path / 'result.json'}")
             return 0
         progress = stack.enter_context(Progress(config.run.steps, console=None if leads() else Console(quiet=True)))
         stack.enter_context(jax.set_mesh(placement.mesh))
         loop = Loop(task, config.run, config.training, config.optimizer, run, progress, placement)
+        for line in differences:
+            progress.note(line)
         _introduce(task, loop)
         try:
             fitted = loop.fit()
@@ -153,31 +145,6 @@ def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted)
     say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
     if faults:
         raise UserError(*faults)
-
-
-def _check_same_run(run: RunFolder, text: str, task: Task) -> None:
-    """Refuses to go on with a run whose config or data were others."""
-    before, now = (dict(_flat(tomllib.loads(t))) for t in (run.config_text, text))
-    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    faults = [
-        f"{run.path}: {key} was {before.get(key, 'not set')!r}, now {now.get(key, 'not set')!r}"
-        for key in changed
-        if not f"{key}.".startswith(tuple(f"{allowed}." for allowed in _MAY_CHANGE))
-    ]
-    if faults:
-        raise UserError(*faults, f"{run.path}: --resume needs the config it began with; or choose another run.name")
-    checkpoints = Checkpoints(run.checkpoints)
-    if checkpoints.steps():
-        check_same_data(checkpoints.read_extra(), task, run.path)
-
-
-def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Key paths and values of nested tables."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
 
 
 def _resume_command() -> str:

@@ -1,6 +1,7 @@
 """Whether a run fits into the memory of its devices, told before the memory is asked for."""
 
 import contextlib
+import math
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -91,13 +92,19 @@ def available(device: jax.Device) -> int | None:
 
 
 def size_of(tree: PyTree) -> int:
-    """Bytes of all arrays, or of what has their shapes.
+    """Bytes of all arrays, or of what has their shapes; of those that devices share, on one of them.
 
     Example:
       >>> size_of({"w": jax.ShapeDtypeStruct((3, 5), "float32"), "step": jax.ShapeDtypeStruct((), "int32")})
       64
     """
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    return sum(_elements(leaf) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _elements(leaf: Any) -> int:
+    """How many of an array one device has."""
+    sharding = getattr(leaf, "sharding", None)
+    return math.prod(leaf.shape if sharding is None else sharding.shard_shape(leaf.shape))
 
 
 def spell(size: int) -> str:

@@ -32,6 +32,7 @@ _MADE_BY_A_RUN: Final = (
     "bad_step",
     "confusion.png*",
     "curves.png*",
+    "environment.json",
     "forecasts.png*",
     "samples.txt",
     "tensorboard",
@@ -87,7 +88,7 @@ def _parse_row(line: bytes) -> dict[str, Any] | None:
     """Reads one line of metrics; None when it is not a whole row."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if line.endswith(b"\n") and isinstance(row, dict) and isinstance(row.get("step"), int) else None
 
@@ -220,7 +221,9 @@ class RunFolder:
             raise RunError(f"run folder {run.path}: --resume and --overwrite exclude each other; give one of them")
         try:
             # Only a folder that already has the lock file is locked before the check, which must leave no trace.
-            if (run.path / LOCK).exists():
+            with _disk_errors("look for", run.path):
+                locked = (run.path / LOCK).exists()
+            if locked:
                 run._acquire()
             run._check(resume or overwrite)
             with _disk_errors("create", run.path):
@@ -249,7 +252,11 @@ class RunFolder:
         if not path.is_file():
             raise RunError(f"{self.path} is not the folder of a run: it has no {CONFIG}")
         with _disk_errors("read", path):
-            return path.read_text(encoding="utf-8")
+            data = path.read_bytes()
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RunError(f"{path}: not UTF-8 at byte {error.start:,}; was it damaged?") from error
 
     def write_text(self, name: str, text: str) -> None:
         """Writes or replaces the file `name` as a whole; raises RunError if the disk refuses."""

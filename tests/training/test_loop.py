@@ -79,7 +79,8 @@ def test_what_a_run_leaves():
     run = finished().path
     names = {path.name for path in run.iterdir()}
     assert names == {
-        *(".lock", "config.toml", "metrics.jsonl", "result.json", "samples.txt", "curves.png", "checkpoints")
+        *(".lock", "config.toml", "environment.json", "metrics.jsonl", "result.json", "samples.txt", "curves.png"),
+        "checkpoints",
     }
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
 
