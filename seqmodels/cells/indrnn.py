@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products
 
 _ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
@@ -91,7 +91,7 @@ class IndRNN(GatedCell):
 
     def project(self, params: IndRNNParams, xs: Array) -> Array:
         """The input's part, x W_ih + b."""
-        return product(xs, params.w_ih, params.b)
+        return gate_products(xs, params.w_ih, 1, params.b)[0]
 
     def recur(self, params: IndRNNParams, h: Array) -> tuple[()]:
         """Nothing: there is no recurrent product (and nothing that a recurrent dropout could drop)."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
-from seqmodels.cells.products import product
+from seqmodels.cells.products import gate_products, product
 
 
 class LRUParams(NamedTuple):
@@ -118,7 +118,8 @@ class LRU(LinearCell):
         """λ, the same at every step, and γ x B."""
         nu, theta, log_gamma = decay_params
         decay, gamma = jnp.exp(jax.lax.complex(-jnp.exp(nu), jnp.exp(theta))), jnp.exp(log_gamma)
-        b = jax.lax.complex(gamma * product(xs, params.b_re), gamma * product(xs, params.b_im))
+        real, imaginary = (gate_products(xs, w, 1)[0] for w in (params.b_re, params.b_im))
+        b = jax.lax.complex(gamma * real, gamma * imaginary)
         return decay, b
 
     def hidden(self, state: LRUState) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks
-from seqmodels.cells.products import gate_products, product
+from seqmodels.cells.products import gate_products
 
 
 class RGLRUParams(NamedTuple):
@@ -95,7 +95,7 @@ class RGLRU(LinearCell):
         """The decay a, and √(1 - a²) i v."""
         r, i = (jax.nn.sigmoid(z) for z in gate_products(xs, params.w_ih, 2, params.b))
         log_a = -8.0 * jax.nn.softplus(decay_params) * r
-        return jnp.exp(log_a), _complement(log_a) * i * product(xs, params.w_v)
+        return jnp.exp(log_a), _complement(log_a) * i * gate_products(xs, params.w_v, 1)[0]
 
     def hidden(self, state: RGLRUState) -> Array:
         """The state h."""

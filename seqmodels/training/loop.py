@@ -123,7 +123,7 @@ class Loop:
 
     def begin(self) -> tuple[TrainState, Watch]:
         """The saved state, if there is one, with the files cut back to it; else a new one."""
-        check_state(self.placement.like(self.like()), self.placement.mesh.devices.flat[0])
+        check_state(self.placement.like(self.like()), jax.local_devices()[0])
         if not self.checkpoints.steps():
             return self._new()
         state, watch, seconds = self._restore()

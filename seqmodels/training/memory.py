@@ -79,7 +79,7 @@ def check_step(update: Any, state: TrainState, batch: PyTree) -> Need:
         return need
     work = plan.temp_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
     need = need._replace(work=work)
-    _check(need, work, next(iter(state.step.devices())))
+    _check(need, work, next(iter(state.step.sharding.addressable_devices)))
     return need
 
 

@@ -19,11 +19,14 @@ LOOPS = {
     "rnn, fused": ONE_EACH_WAY,
     "stack, fused": [["all-gather"]] * 2 + [["all-reduce"]] * 2,
     "slstm, fused": [],
-    "indrnn, fused": [],
+    "indrnn, fused": [["all-reduce"]],
     "minlstm, scan": [],
     "lru, associative": [],
 }
-"""What each loop exchanges at every step; heads, and units that do not meet in the recurrence, exchange nothing."""
+"""What each loop exchanges at every step; heads, and units that do not meet in the recurrence, exchange nothing.
+
+Backwards the gradient of what gates read beside u and r, here the recurrent weights of IndRNN, is added up over rows.
+"""
 
 
 @pytest.fixture(scope="module")

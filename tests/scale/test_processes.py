@@ -52,7 +52,7 @@ def test_when_one_is_killed_all_stop_and_a_restart_comes_to_the_same_end(whole):
         send(processes.children[1], signal.SIGKILL)
         assert processes.wait() == [LOST, -signal.SIGKILL], processes.outputs()
         said = processes.outputs()[0].splitlines()
-        assert "process 0 of 2 stops: another one has ended or is out of reach" in said[-2]
+        assert "process 0 of 2 stops; most likely another one has ended or is out of reach" in said[-2]
         assert said[-1] == "what was saved is unharmed; start all of them again with --resume"
     train_on(2, run.name, "--resume", number=2)
     assert rows(run) == rows(whole)
