@@ -76,8 +76,8 @@ def joined(joining: Joining) -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         _leave(
             LOST,
-            f"process {jax.process_index()} of {jax.process_count()} stops; most likely another one has ended or is out "
-            f"of reach ({_first_line(error)})",
+            f"process {jax.process_index()} of {jax.process_count()} stops; most likely another one has ended or is "
+            f"out of reach ({_first_line(error)})",
             "what was saved is unharmed; start all of them again with --resume",
         )
     jax.distributed.shutdown()  # type: ignore[no-untyped-call]
