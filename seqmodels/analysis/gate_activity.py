@@ -20,7 +20,7 @@ SATURATED = 0.1
 
 @runtime_checkable
 class Gated(Protocol):
-    """A gated cell that says what its gates do: a NamedTuple of arrays [..., H], which its `gates` uses."""
+    """A gated cell that says what its gates do: a NamedTuple of arrays [..., units], which its `gates` uses."""
 
     def activations(self, gate_params: PyTree, u_t: PyTree, r_t: PyTree, state: PyTree) -> Any:
         """The activations at a step; the arguments are those of `GatedCell.gates`."""
@@ -37,14 +37,14 @@ def gate_activity(cell: Cell | Composite, params: PyTree, xs: Array, state: PyTr
     """The activations of all gates at every step.
 
     Args:
-      cell: a cell with `activations` (LSTM, GRU), something around such a cell, or such cells put together.
+      cell: a cell with `activations` (every LSTM, and GRU), something around such a cell, or such cells put together.
       params: as made by `cell.init`.
       xs: inputs [batch, time, D] or [time, D].
       state: the state to begin with; None: the cell's own.
 
     Returns:
-      The cell's NamedTuple, such as `LSTMActivations(i, f, g, o)`, leaves [batch, time, H] ([time, H]); of a composite
-      one for each part, nested as the states are.
+      The cell's NamedTuple, such as `LSTMActivations(i, f, g, o)`, leaves [batch, time, H] ([time, H]); gates of a
+      whole head have one unit for each. Of a composite one for each part, nested as the states are.
 
     Raises:
       ValueError: for a cell without gates, or one that does not show them.

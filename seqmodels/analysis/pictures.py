@@ -21,6 +21,9 @@ LEAST_SHOWN = 1e-15
 LEAST_POWER = -30
 """Singular values below this power of ten are off the picture."""
 
+LEAST_ROWS = 3
+"""A band is as high as so many units at least: the ends of its scale would lie one on the other."""
+
 TEXT_MARKS = {"\n": "↵", "\t": "⇥"}
 
 
@@ -116,7 +119,7 @@ def draw_gates(text: Sequence[str], bands: Mapping[str, Any], path: Path, *, tit
       path: the picture.
       title: the headline.
     """
-    heights = [np.shape(values)[1] for values in bands.values()]
+    heights = [max(np.shape(values)[1], LEAST_ROWS) for values in bands.values()]
     picture = canvas(1.4 + 0.104 * len(text), 1.0 + 0.13 * sum(heights) + 0.12 * len(bands), title)
     panels = picture.subplots(len(bands), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (name, values) in zip(panels, bands.items(), strict=True):

@@ -66,10 +66,11 @@ def _gate_lines(reader: Reader, text: str, folder: Path) -> Iterator[str]:
     bands: dict[str, Any] = {}
     shares: dict[str, Any] = {}
     for layer, activity in enumerate(_tuples(reader.activity(text)), start=1):
-        units = slow_units(np.asarray(activity[0]), UNITS)
+        units: dict[int, Any] = {}  # of gates of one width the same ones are shown
         for gate, share in saturation(activity).items():
-            name = f"layer {layer}, gate {gate}"
-            bands[name] = np.asarray(getattr(activity, gate))[-SHOWN:, units]
+            name, values = f"layer {layer}, gate {gate}", np.asarray(getattr(activity, gate))
+            shown = units.setdefault(values.shape[1], slow_units(values, UNITS))
+            bands[name] = values[-SHOWN:, shown]
             shares[name] = share
             yield f"{name:<30} closed {share.closed.mean():.0%} of the time, open {share.open.mean():.0%}"
     pictures.draw_gates(symbols, bands, folder / "gates.png", title=f"Gates of up to {UNITS} units of each layer")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, cast, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
+from seqmodels.cells.lstm import LSTMActivations
 from seqmodels.cells.products import gate_products
 
 sigmoid = jax.nn.sigmoid
@@ -133,11 +134,20 @@ class LayerNormLSTM(GatedCell):
     ) -> LayerNormLSTMState:
         """The new output and memory."""
         del noise_t
-        scales, scale_c, shift_c = gate_params
-        z_i, z_f, z_g, z_o = (u + scale * r for u, scale, r in zip(u_t, scales, self._norm(r_t), strict=True))
-        c = sigmoid(z_f) * state.c + sigmoid(z_i) * jnp.tanh(z_g)
+        _, scale_c, shift_c = gate_params
+        i, f, g, o = self.activations(gate_params, u_t, r_t, state)
+        c = f * state.c + i * g
         (read,) = self._norm([c])
-        return LayerNormLSTMState(h=sigmoid(z_o) * jnp.tanh(scale_c * read + shift_c), c=c)
+        return LayerNormLSTMState(h=o * jnp.tanh(scale_c * read + shift_c), c=c)
+
+    def activations(
+        self, gate_params: GateParams, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: LayerNormLSTMState
+    ) -> LSTMActivations:
+        """What the gates do at a step; the arguments are those of `gates`."""
+        del state
+        scales = gate_params[0]
+        z_i, z_f, z_g, z_o = (u + scale * r for u, scale, r in zip(u_t, scales, self._norm(r_t), strict=True))
+        return LSTMActivations(sigmoid(z_i), sigmoid(z_f), jnp.tanh(z_g), sigmoid(z_o))
 
     def _norm(self, zs: Sequence[Array]) -> list[Array]:
         """LN of the units of all arrays together. Where all are equal it is 0, with a finite gradient."""

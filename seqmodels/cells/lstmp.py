@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
+from seqmodels.cells.lstm import LSTMActivations
 from seqmodels.cells.products import gate_products, product
 
 sigmoid = jax.nn.sigmoid
@@ -107,10 +108,18 @@ class LSTMP(GatedCell):
         self, gate_params: None, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: LSTMPState, noise_t: None
     ) -> LSTMPState:
         """The new memory and what is read of it."""
-        del gate_params, noise_t
+        del noise_t
+        i, f, g, o = self.activations(gate_params, u_t, r_t, state)
+        c = f * state.c + i * g
+        return LSTMPState(m=o * jnp.tanh(c), c=c)
+
+    def activations(
+        self, gate_params: None, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: LSTMPState
+    ) -> LSTMActivations:
+        """What the gates do at a step; the arguments are those of `gates`."""
+        del gate_params, state
         z_i, z_f, z_g, z_o = (u + r for u, r in zip(u_t, r_t, strict=True))
-        c = sigmoid(z_f) * state.c + sigmoid(z_i) * jnp.tanh(z_g)
-        return LSTMPState(m=sigmoid(z_o) * jnp.tanh(c), c=c)
+        return LSTMActivations(sigmoid(z_i), sigmoid(z_f), jnp.tanh(z_g), sigmoid(z_o))
 
     def readout(self, params: LSTMPParams, hs: Array, xs: Array) -> Array:
         """The projections m W_hr of all steps."""

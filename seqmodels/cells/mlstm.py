@@ -57,6 +57,18 @@ class MLSTMInputs(NamedTuple):
     v: Array
 
 
+class MLSTMActivations(NamedTuple):
+    """What the gates do at a step: `i` and `f` [..., N], one number for each head, and `o` [..., H], from 0 to 1.
+
+    `i` and `f` are stabilised, i' and f' in the equations of `MLSTM`: how much of the new is written beside what is
+    kept; the larger one is 1.
+    """
+
+    i: Array
+    f: Array
+    o: Array
+
+
 @dataclasses.dataclass(frozen=True)
 class MLSTM(GatedCell):
     """A long short-term memory that stores values v under keys k in a matrix, and reads them by queries q.
@@ -155,12 +167,22 @@ class MLSTM(GatedCell):
     ) -> MLSTMState:
         """The new output, memory, normaliser and stabiliser."""
         del gate_params, r_t, noise_t
-        kept = jax.nn.log_sigmoid(u_t.f) + state.m
-        m = jnp.maximum(kept, u_t.i)
-        i, f = jnp.exp(u_t.i - m)[..., None], jnp.exp(kept - m)[..., None]
+        (i, f, o), m = self._open(u_t, state)
+        i, f = i[..., None], f[..., None]
         c = f[..., None] * state.c + _einsum("...v,...k->...vk", i * u_t.v, u_t.k)
         n = f * state.n + i * u_t.k
         read, overlap = _einsum("...vk,...k->...v", c, u_t.q), _einsum("...k,...k->...", n, u_t.q)
         one = jnp.exp(jnp.minimum(-m, _LARGEST_EXPONENT))  # beyond that h is 0 for all that float32 can tell
         h = read / jnp.maximum(jnp.abs(overlap), one)[..., None]
-        return MLSTMState(h=jax.nn.sigmoid(u_t.o) * h.reshape(u_t.o.shape), c=c, n=n, m=m)
+        return MLSTMState(h=o * h.reshape(o.shape), c=c, n=n, m=m)
+
+    def activations(self, gate_params: None, u_t: MLSTMInputs, r_t: tuple[()], state: MLSTMState) -> MLSTMActivations:
+        """What the gates do at a step; the arguments are those of `gates`."""
+        del gate_params, r_t
+        return self._open(u_t, state)[0]
+
+    def _open(self, u_t: MLSTMInputs, state: MLSTMState) -> tuple[MLSTMActivations, Array]:
+        """The gates, and the new stabiliser, by which two of them are divided."""
+        kept = jax.nn.log_sigmoid(u_t.f) + state.m
+        m = jnp.maximum(kept, u_t.i)
+        return MLSTMActivations(jnp.exp(u_t.i - m), jnp.exp(kept - m), jax.nn.sigmoid(u_t.o)), m

@@ -40,6 +40,20 @@ class SLSTMState(NamedTuple):
     m: Array
 
 
+class SLSTMActivations(NamedTuple):
+    """What the gates do at a step, each [..., H].
+
+    `i` and `f` are stabilised, i' and f' in the equations of `SLSTM`: how much of the new is written beside what is
+    kept. Both are from 0 to 1, the larger one is 1; but where nothing is stored yet, f multiplies 0 and may be larger.
+    `o` is from 0 to 1, the candidate `g` (z in the equations) from -1 to 1.
+    """
+
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+
+
 @dataclasses.dataclass(frozen=True)
 class SLSTM(GatedCell):
     """A long short-term memory that writes with an exponential gate, and so can revise what it stored.
@@ -132,14 +146,28 @@ class SLSTM(GatedCell):
     ) -> SLSTMState:
         """The new output, memory, normaliser and stabiliser."""
         del gate_params, noise_t
+        (i, f, g, o), m = self._open(u_t, r_t, state)
+        c = f * state.c + i * g
+        n = f * state.n + i
+        return SLSTMState(h=o * c / n, c=c, n=n, m=m)
+
+    def activations(
+        self, gate_params: None, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: SLSTMState
+    ) -> SLSTMActivations:
+        """What the gates do at a step; the arguments are those of `gates`."""
+        del gate_params
+        return self._open(u_t, r_t, state)[0]
+
+    def _open(
+        self, u_t: tuple[Array, ...], r_t: tuple[Array, ...], state: SLSTMState
+    ) -> tuple[SLSTMActivations, Array]:
+        """The gates, and the new stabiliser, by which two of them are divided."""
         z_i, z_f, z_z, z_o = (u + r for u, r in zip(u_t, r_t, strict=True))
         kept = state.m + (z_f if self.forget_gate == "exp" else jax.nn.log_sigmoid(z_f))
         m = jnp.where(state.n == 0.0, z_i, jnp.maximum(kept, z_i))
         i = jnp.exp(z_i - m)
         f = jnp.exp(jnp.minimum(kept - m, _LARGEST_EXPONENT))  # above 0 only where f multiplies an n of 0
-        c = f * state.c + i * jnp.tanh(z_z)
-        n = f * state.n + i
-        return SLSTMState(h=jax.nn.sigmoid(z_o) * c / n, c=c, n=n, m=m)
+        return SLSTMActivations(i, f, jnp.tanh(z_z), jax.nn.sigmoid(z_o)), m
 
 
 def _product_by_head(h: Array, w: Array) -> Array:

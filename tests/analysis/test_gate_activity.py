@@ -8,7 +8,7 @@ import pytest
 from oracles import assert_close
 
 import seqmodels as sm
-from seqmodels.analysis.gate_activity import gate_activity, saturation
+from seqmodels.analysis.gate_activity import CANDIDATES, Gated, gate_activity, saturation
 from seqmodels.cells.gru import GRUActivations
 from seqmodels.cells.lstm import LSTMActivations
 
@@ -18,6 +18,24 @@ LSTMS = [
     sm.LSTM(cases.HIDDEN, coupled=True),
     sm.LSTM(cases.HIDDEN, coupled=True, peepholes=True),
 ]
+PROJECTED, NORMED = sm.LSTMP(cases.HIDDEN), sm.LayerNormLSTM(cases.HIDDEN)
+SCALAR = [sm.SLSTM(cases.HIDDEN, heads=2), sm.SLSTM(cases.HIDDEN, forget_gate="exp")]
+
+UNGATED = (sm.RNN, sm.IndRNN)
+GATED = [cell for cell in cases.BASE if isinstance(cell, sm.GatedCell) and type(cell) not in UNGATED]
+
+
+@pytest.mark.parametrize("cell", GATED, ids=cases.name)
+def test_every_cell_with_gates_shows_them(cell, x64):
+    given = cases.problem(cell)
+    activity = gate_activity(cell, given.params, given.xs * np.array([[[1.0]], [[30.0]], [[300.0]]]))
+    for name, values in activity._asdict().items():
+        first = int(isinstance(cell, sm.SLSTM) and name == "f")  # at step 0 it multiplies 0, and may be anything
+        low = -1.0 if name in CANDIDATES else 0.0
+        assert np.all((values[:, first:] >= low) & (values[:, first:] <= 1.0)), name
+        assert np.all(np.ptp(values, axis=(1, 2)) > 0.3), name
+    assert isinstance(cell, Gated)
+    assert sorted(saturation(activity)) == sorted(set(activity._fields) - CANDIDATES)
 
 
 def states(cell, given):
@@ -27,13 +45,51 @@ def states(cell, given):
     return before, after
 
 
-@pytest.mark.parametrize("cell", LSTMS, ids=cases.name)
+@pytest.mark.parametrize("cell", [*LSTMS, PROJECTED, NORMED, *SCALAR], ids=cases.name)
 def test_the_memory_follows_from_the_gates(cell, x64):
     given = cases.problem(cell)
     before, after = states(cell, given)
-    i, f, g, o = gate_activity(cell, given.params, given.xs, given.state)
+    i, f, g, _ = gate_activity(cell, given.params, given.xs, given.state)
     assert_close(after.c, f * before.c + i * g, np.float64)
-    assert_close(after.h, o * np.tanh(after.c), np.float64)
+
+
+@pytest.mark.parametrize("cell", [*LSTMS, PROJECTED, NORMED], ids=cases.name)
+def test_the_output_is_what_the_read_gate_lets_through(cell, x64):
+    given = cases.problem(cell)
+    _, after = states(cell, given)
+    o = gate_activity(cell, given.params, given.xs, given.state).o
+    read = after.c
+    if cell == NORMED:
+        centred = read - np.mean(read, axis=-1, keepdims=True)
+        deviation = np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + cell.epsilon)
+        read = given.params.scale_c * centred / deviation + given.params.shift_c
+    assert_close(cell.hidden(after), o * np.tanh(read), np.float64)
+
+
+@pytest.mark.parametrize("cell", SCALAR, ids=cases.name)
+def test_what_is_normalised_follows_from_the_gates(cell, x64):
+    given = cases.problem(cell)
+    before, after = states(cell, given)
+    i, f, _, o = gate_activity(cell, given.params, given.xs, given.state)
+    assert_close(after.n, f * before.n + i, np.float64)
+    assert_close(after.h, o * after.c / after.n, np.float64)
+    assert_close(np.maximum(i, f), np.ones_like(i), np.float64)
+
+
+def test_a_matrix_of_memories_follows_from_the_gates_of_its_head(x64):
+    cell = sm.MLSTM(cases.HIDDEN, heads=2)
+    given = cases.problem(cell)
+    before, after = states(cell, given)
+    i, f, o = gate_activity(cell, given.params, given.xs, given.state)
+    assert i.shape == f.shape == (cases.BATCH, cases.STEPS, 2)
+    seen = cell.project(given.params, given.xs)
+    i, f = i[..., None], f[..., None]
+    assert_close(after.n, f * before.n + i * seen.k, np.float64)
+    written = i[..., None] * seen.v[..., None] * seen.k[..., None, :]
+    assert_close(after.c, f[..., None] * before.c + written, np.float64)
+    read = np.einsum("btnvk,btnk->btnv", after.c, seen.q)
+    overlap = np.maximum(np.abs(np.sum(after.n * seen.q, axis=-1)), np.exp(-after.m))
+    assert_close(after.h, o * (read / overlap[..., None]).reshape(o.shape), np.float64)
 
 
 def test_the_state_of_a_gru_follows_from_its_gates(x64):

@@ -88,8 +88,15 @@ def reader(cell, unit="char"):
     return Reader(model, model.init(jax.random.key(0)), vocabulary)
 
 
-def test_a_report_of_a_model_with_gates(tmp_path):
-    cell = sm.Stack([sm.Zoneout(sm.LSTM(6)), sm.GRU(4)])
+def test_a_report_of_a_model_with_gates(tmp_path, monkeypatch):
+    units, draw = [], pictures.draw_gates
+
+    def spy(text, bands, path, *, title):
+        units.extend(np.shape(values)[1] for values in bands.values())
+        draw(text, bands, path, title=title)
+
+    monkeypatch.setattr(pictures, "draw_gates", spy)
+    cell = sm.Stack([sm.Zoneout(sm.GRU(6)), sm.MLSTM(6, heads=3)])
     model = reader(cell, "word")
     lines = report.analyze(model, "the cat sat on the mat", tmp_path / "new" / "folder", before=model)
     names = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
@@ -97,9 +104,10 @@ def test_a_report_of_a_model_with_gates(tmp_path):
     assert lines[0].startswith("largest Lyapunov exponent")
     assert re.fullmatch(r"gradient above 1% of its peak  for \d+ symbols back \(of \d+\)", lines[1])
     assert [line.split("closed")[0].strip() for line in lines[2:]] == [
-        *(f"layer 1, gate {gate}" for gate in "ifo"),
-        *(f"layer 2, gate {gate}" for gate in "rz"),
+        *(f"layer 1, gate {gate}" for gate in "rz"),
+        *(f"layer 2, gate {gate}" for gate in "ifo"),
     ]
+    assert units == [6, 6, 3, 3, 6]
 
 
 def test_a_report_of_a_model_without_gates(tmp_path):
