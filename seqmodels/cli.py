@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"seqmodels {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_train(commands.add_parser("train", help="train a model from a config file", epilog=_EXIT_CODES))
+    _add_sweep(commands.add_parser("sweep", help="train many times, with keys drawn from ranges", epilog=_EXIT_CODES))
     _add_evaluate(commands.add_parser("evaluate", help="measure a trained model", epilog=_EXIT_CODES))
     _add_generate(commands.add_parser("generate", help="write text with a trained model", epilog=_EXIT_CODES))
     _add_predict(commands.add_parser("predict", help="say what a trained model makes of new data", epilog=_EXIT_CODES))
@@ -104,6 +105,22 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "assignments", metavar="KEY=VALUE", nargs="*", help="changes, such as devices.mesh='{data=32, model=8}'"
     )
     parser.add_argument("--devices", type=_Whole(1), default=8, metavar="N", help="how many (default 8)")
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        'Trains a config many times with keys drawn from ranges (pip install "seqmodels[sweep]"), and shows which were '
+        "best on the validation data. Each trial is a run folder in sweep.dir/sweep.name. The same command given again "
+        "goes on with what was stopped or killed; given in several terminals at once, it shares the trials among them."
+    )
+    parser.add_argument("file", metavar="FILE", help="a TOML file, such as configs/sweeps/char_lm.toml")
+    parser.add_argument(
+        "assignments",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="changes to it, such as sweep.trials=5 set.run.steps=100 space.optimizer.learning_rate.high=0.1",
+    )
+    parser.add_argument("--keys", action="store_true", help="print every key of such a file and leave")
 
 
 def _add_benchmark(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from small import PLAIN, ROOT, environment, finished, python, result, rows, snap
 from seqmodels.cli import main
 from seqmodels.training.progress import format_measure
 
-COMMANDS = ("train", "evaluate", "generate", "predict", "analyze", "data", "benchmark")
+COMMANDS = ("train", "evaluate", "generate", "predict", "analyze", "data", "benchmark", "sweep")
 
 
 def lines(capsys):
@@ -28,7 +28,7 @@ def test_help_is_given_without_slow_imports():
         "import sys\nfrom seqmodels.cli import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as leaving:\n"
-        "    slow = ('grain', 'pydantic', 'optax', 'rich')\n"
+        "    slow = ('grain', 'pydantic', 'optax', 'rich', 'optuna')\n"
         "    print('imported:', *[name for name in slow if name in sys.modules])\n"
         "    sys.exit(leaving.code)"
     )

@@ -17,8 +17,11 @@ from seqmodels.data.m4 import M4_HOURLY
 from seqmodels.data.mnist import MNIST
 from seqmodels.data.sst import SST
 from seqmodels.data.ud_english import UD_ENGLISH_EWT
+from seqmodels.sweeps import tables as sweeps
+from seqmodels.sweeps.space import check
 
 PATHS = sorted((ROOT / "configs").glob("*.toml"))
+SWEEPS = sorted((ROOT / "configs" / "sweeps").glob("*.toml"))
 SOURCES = {
     **{"ptb": PTB, "ptb_chars": PTB, "tinyshakespeare": TINYSHAKESPEARE},
     **{"sst2": SST, "sst5": SST, "imdb": IMDB},
@@ -82,6 +85,7 @@ def test_there_are_configs():
     assert {"tags_grammar", "tags_ud", "words_sst"} <= names
     assert {"forecast_synthetic", "forecast_etth1_96", "forecast_etth1_720", "forecast_etth1_long"} <= names
     assert "forecast_m4_hourly" in names
+    assert "char_lm" in {path.stem for path in SWEEPS}
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -98,6 +102,14 @@ def test_a_config_says_its_command_and_how_long_it_takes(path):
     header = path.read_text(encoding="utf-8").partition("\n\n")[0]
     assert all(line.startswith("#") for line in header.splitlines())
     assert f"python scripts/train.py configs/{path.name}" in header
+    assert "minute" in header or "hour" in header
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_a_sweep_fits_its_config_and_says_its_command(path):
+    check(sweeps.load(path, []))
+    header = path.read_text(encoding="utf-8").partition("\n\n")[0]
+    assert f"python scripts/sweep.py configs/sweeps/{path.name}" in header
     assert "minute" in header or "hour" in header
 
 

@@ -9,6 +9,8 @@ import types
 import pytest
 
 from seqmodels import cli
+from seqmodels.sweeps.space import check
+from seqmodels.sweeps.tables import load
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -61,6 +63,8 @@ def test_commands_are_understood(command, monkeypatch, capsys):
     if "config" in options:
         # Reads and checks the config with its changes, and neither trains nor writes.
         assert cli.main(["train", options.config, *options.assignments, "--keys"]) == 0, capsys.readouterr().err
+    if options.command == "sweep":
+        check(load(pathlib.Path(options.file), options.assignments))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

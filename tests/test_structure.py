@@ -17,6 +17,7 @@ LEVELS = (
     ("layers",),
     ("models", "data", "training"),
     ("tasks",),
+    ("sweeps",),
     ("analysis", "interop"),
     ("benchmarks",),
     ("commands",),
@@ -29,7 +30,7 @@ PUBLIC = {"cells", "engines", "layers"}
 """What `import seqmodels` gives."""
 
 LONGEST = 350
-HEAVY = ("grain", "matplotlib", "pydantic", "rich", "flax", "optax", "torch", "tensorboardX")
+HEAVY = ("grain", "matplotlib", "pydantic", "rich", "flax", "optax", "torch", "tensorboardX", "optuna")
 
 
 def imported(path: Path) -> set[str]:

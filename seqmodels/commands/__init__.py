@@ -7,6 +7,7 @@ from seqmodels.commands.evaluation import evaluate
 from seqmodels.commands.generation import generate
 from seqmodels.commands.planning import plan
 from seqmodels.commands.prediction import predict
+from seqmodels.commands.sweeping import sweep
 from seqmodels.commands.training import train
 
-__all__ = ["analyze", "benchmark", "data", "evaluate", "generate", "plan", "predict", "train"]
+__all__ = ["analyze", "benchmark", "data", "evaluate", "generate", "plan", "predict", "sweep", "train"]

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from rich.console import Console
@@ -43,54 +43,95 @@ def train(options: argparse.Namespace) -> int:
     if options.keys:
         print(configs.help_text(type(config)))
         return 0
-    name = config.run.name or path.stem
-    config = dataclasses.replace(config, run=dataclasses.replace(config.run, name=name))
+    config = dataclasses.replace(config, run=dataclasses.replace(config.run, name=config.run.name or path.stem))
     with joined(Joining(options.distributed, options.coordinator, options.processes, options.index)):
-        return _train(config, options)
+        try:
+            run(prepare(config), resume=options.resume, overwrite=options.overwrite)
+        except InterruptedRun as stop:
+            if leads():
+                say(f"stopped by {stop.signal.name} at step {stop.step:,}; everything is saved. Go on with:")
+                say(f"  {_resume_command()}")
+            return exit_code(stop.signal)
+    return 0
 
 
-def _train(config: Any, options: argparse.Namespace) -> int:
-    """Trains in one process, or in one of several that have found each other."""
+class Prepared(NamedTuple):
+    """A run before its first step: nothing is compiled or written yet.
+
+    Attributes:
+      config: the whole config, with a `run.name`.
+      task: what is trained.
+      placement: on which devices.
+    """
+
+    config: Any
+    task: Task
+    placement: Placement
+
+
+def prepare(config: Any) -> Prepared:
+    """Reads the data of a config.
+
+    Raises:
+      UserError: for all that can be known to be wrong before anything is written.
+    """
     with together():
         task = TASKS[config.task.name](config)
         placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(config.training.accumulate - 1, 1))
         placement.check(config.data.batch_size)
         if config.run.tensorboard:
             TensorBoard.require()
-        config.optimizer.build(config.run.steps)  # refuses a schedule that does not fit before anything is written
+        config.optimizer.build(config.run.steps)  # refuses a schedule that does not fit
+    return Prepared(config, task, placement)
+
+
+def run(
+    prepared: Prepared,
+    *,
+    resume: bool,
+    overwrite: bool = False,
+    after_validation: Callable[[Loop], None] | None = None,
+) -> None:
+    """Trains to the end, unless the run in the folder is finished.
+
+    Args:
+      prepared: what is run; its folder is run.dir/run.name.
+      resume: go on with the run in the folder, if there is one.
+      overwrite: remove the run in the folder, if there is one.
+      after_validation: see `Loop`.
+
+    Raises:
+      InterruptedRun: if a signal asked to stop; everything is saved.
+      UserError: if there is a run which may not be gone on with, or what `Loop.fit` raises.
+    """
+    config, task, placement = prepared
     with contextlib.ExitStack() as stack:
         with together():
-            run = stack.enter_context(_folder(config, options))
-            differences = [] if run.finished else go_on(run, config, task)
-        if run.finished:
-            say(f"the run in {run.path} is finished: see {run.path / 'result.json'}")
-            return 0
+            folder = stack.enter_context(_folder(config, resume=resume, overwrite=overwrite))
+            differences = [] if folder.finished else go_on(folder, config, task)
+        if folder.finished:
+            say(f"the run in {folder.path} is finished: see {folder.path / 'result.json'}")
+            return
         progress = stack.enter_context(Progress(config.run.steps, console=None if leads() else Console(quiet=True)))
-        stack.enter_context(jax.set_mesh(placement.mesh))
-        loop = Loop(task, config.run, config.training, config.optimizer, run, progress, placement)
         for line in differences:
             progress.note(line)
+        stack.enter_context(jax.set_mesh(placement.mesh))
+        loop = Loop(task, config.run, config.training, config.optimizer, folder, progress, placement, after_validation)
         _introduce(task, loop)
-        try:
-            fitted = loop.fit()
-        except InterruptedRun as stop:
-            progress.note(f"stopped by {stop.signal.name} at step {stop.step:,}; everything is saved. Go on with:")
-            progress.note(f"  {_resume_command()}")
-            return exit_code(stop.signal)
+        fitted = loop.fit()
         if leads():
-            _conclude(config.run.name, run, task, loop, fitted)
+            _conclude(config.run.name, folder, task, loop, fitted)
         wait()
-    return 0
 
 
-def _folder(config: Any, options: argparse.Namespace) -> RunFolder:
+def _folder(config: Any, *, resume: bool, overwrite: bool) -> RunFolder:
     """The run's folder, for the process that leads to write, for the others to look at."""
     folder = Path(config.run.dir) / config.run.name
     if not leads():
         wait()
         return Onlooker(folder)
     try:
-        return RunFolder.create(folder, configs.dumps(config), resume=options.resume, overwrite=options.overwrite)
+        return RunFolder.create(folder, configs.dumps(config), resume=resume, overwrite=overwrite)
     finally:
         wait()
 

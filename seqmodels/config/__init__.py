@@ -5,8 +5,21 @@ in the declarations and nowhere else. TOML has no null, so the word "none" stand
 and does not hold strings.
 """
 
+from seqmodels.config.changes import changes, flat
 from seqmodels.config.loading import ConfigError, config, dumps, load, override, read, validate
 from seqmodels.config.paths import make_whole
 from seqmodels.config.wording import help_text
 
-__all__ = ["ConfigError", "config", "dumps", "help_text", "load", "make_whole", "override", "read", "validate"]
+__all__ = [
+    "ConfigError",
+    "changes",
+    "config",
+    "dumps",
+    "flat",
+    "help_text",
+    "load",
+    "make_whole",
+    "override",
+    "read",
+    "validate",
+]

@@ -116,7 +116,7 @@ def _listed(folder: Path) -> str:
     return f" (in {folder}: {', '.join(names)})" if 0 < len(names) <= _FEW else ""
 
 
-def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+def override(table: Mapping[str, Any], assignments: Iterable[str], origin: str = "command line") -> toml.Document:
     """Sets keys of a table from the command line's `key.path=value` arguments.
 
     A value is TOML, or else the string itself: `run.steps=3`, `devices.mesh={data=-1}`, `data.path=my.txt`.
@@ -125,6 +125,7 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
     Args:
       table: what `read` gave; not changed.
       assignments: the arguments, in order.
+      origin: where they come from, for the errors.
 
     Returns:
       a new table.
@@ -143,15 +144,15 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
     wrong = []
     for assignment in assignments:
         try:
-            _assign(result, assignment, given)
+            _assign(result, assignment, given, origin)
         except ValueError as error:
-            wrong.append(f"command line ({_printable(assignment)}): {error}")
+            wrong.append(f"{origin} ({_printable(assignment)}): {error}")
     if wrong:
         raise ConfigError(*wrong)
     return result
 
 
-def _assign(table: toml.Document, assignment: str, given: dict[toml.KeyPath, str]) -> None:
+def _assign(table: toml.Document, assignment: str, given: dict[toml.KeyPath, str], origin: str) -> None:
     """Carries out one assignment; `given` holds those before it. Raises ValueError with what is wrong."""
     key, equals, text = assignment.partition("=")
     path = tuple(part.strip() for part in key.split("."))
@@ -171,12 +172,13 @@ def _assign(table: toml.Document, assignment: str, given: dict[toml.KeyPath, str
     for depth, step in enumerate(path[:-1], start=1):
         if step not in inner:
             inner[step] = {}
-            table.assigned[path[:depth]] = assignment
+            table.assigned[path[:depth]] = f"{origin} ({assignment})"
         inner = inner[step]
         if not isinstance(inner, dict):
             raise ValueError(f"{toml.spell_path(path[:depth])} is not a table, it is {named(inner)}")
     inner[path[-1]] = value
-    given[path] = table.assigned[path] = assignment
+    given[path] = assignment
+    table.assigned[path] = f"{origin} ({assignment})"
 
 
 def _printable(text: str) -> str:
@@ -231,13 +233,16 @@ def _read_nones(annotation: Any, value: Any) -> Any:
     return value
 
 
-def load(path: str | Path, assignments: Iterable[str], schemas: Mapping[str, type]) -> Any:
+def load(
+    path: str | Path, assignments: Iterable[str], schemas: Mapping[str, type], origin: str = "command line"
+) -> Any:
     """Reads a configuration: the file, the command line's overrides, and the class that `task.name` chooses.
 
     Args:
       path: the TOML file.
       assignments: `key.path=value` arguments, see `override`.
       schemas: the configuration class of each task, by `task.name`.
+      origin: where the arguments come from, for the errors.
 
     Returns:
       an instance of the chosen class.
@@ -245,7 +250,7 @@ def load(path: str | Path, assignments: Iterable[str], schemas: Mapping[str, typ
     Raises:
       ConfigError: with one line for every fault found.
     """
-    table = override(read(path), assignments)
+    table = override(read(path), assignments, origin)
     match table:
         case {"task": {"name": str(name)}} if name in schemas:
             return validate(schemas[name], table, str(path))

@@ -21,11 +21,11 @@ class Document(dict[str, Any]):
     Args:
       content: the tables, as `tomllib` gives them.
       text: the file's text; empty when there is none.
-      assigned: for a key path that the command line set, the argument that did, such as `run.steps=3`.
+      assigned: for a key path that was set afterwards, what did, such as `command line (run.steps=3)`.
 
     Example:
       >>> text = "[run]\nsteps = 3\n"
-      >>> document = Document(tomllib.loads(text), text, {("run", "name"): "run.name=a"})
+      >>> document = Document(tomllib.loads(text), text, {("run", "name"): "command line (run.name=a)"})
       >>> document.where(("run", "steps"), "a.toml")
       'a.toml:2'
       >>> document.where(("run", "name"), "a.toml")
@@ -38,13 +38,13 @@ class Document(dict[str, Any]):
         self.assigned = dict(assigned or {})
 
     def where(self, path: KeyPath, origin: str) -> str:
-        """Says where `path` was written: `origin` with its line, or the command line's argument.
+        """Says where `path` was written: `origin` with its line, or what set it afterwards.
 
         The line is left out where it is not certain, as inside an array of several lines.
         """
         for length in range(len(path), 0, -1):
             if path[:length] in self.assigned:
-                return f"command line ({self.assigned[path[:length]]})"
+                return self.assigned[path[:length]]
         line = key_lines(self.text).get(path)
         return origin if line is None else f"{origin}:{line}"
 

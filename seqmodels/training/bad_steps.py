@@ -9,6 +9,7 @@ from pydantic import Field
 
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.config import config
+from seqmodels.errors import UserError
 
 REMEDY: Final = (
     "the last checkpoint is unharmed. Lower optimizer.learning_rate or optimizer.clip_norm, look at the data"
@@ -93,6 +94,10 @@ class Rollbacks(NamedTuple):
 
 
 NO_ROLLBACKS: Final = Rollbacks()
+
+
+class DivergedRun(UserError):  # noqa: N818 (an error of the run, not of the program)
+    """What a run computes is no longer a number, and the run ends; its last checkpoint is unharmed."""
 
 
 class NotFinite(Exception):  # noqa: N818 (what to do about it is yet to be seen)

@@ -4,16 +4,15 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqmodels.errors import UserError
 from seqmodels.training.bad_step_dump import BadStep
-from seqmodels.training.bad_steps import REMEDY, NotFinite, Skips
+from seqmodels.training.bad_steps import REMEDY, DivergedRun, NotFinite, Skips
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints
 from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
@@ -62,6 +61,8 @@ class Loop:
       folder: where the run writes, locked.
       progress: what a person sees.
       placement: where batches and state lie.
+      after_validation: called with the loop after each validation but those at the end of a run or before it is
+        stopped, when all is written; what it raises ends the run.
     """
 
     task: Task
@@ -71,6 +72,7 @@ class Loop:
     folder: RunFolder
     progress: Progress
     placement: Placement
+    after_validation: Callable[["Loop"], None] | None = None
 
     def __post_init__(self) -> None:
         """Builds the step; nothing is compiled or written yet."""
@@ -104,7 +106,8 @@ class Loop:
 
         Raises:
           InterruptedRun: if a signal asked to stop; everything is saved.
-          UserError: if a step is not finite and nothing else is to be done about that, or if the disk refuses.
+          DivergedRun: if a step is not finite and nothing else is to be done about that.
+          UserError: if the disk refuses.
         """
         with Interrupts() as interrupts:
             state, watch = self.begin()
@@ -235,12 +238,12 @@ class Loop:
         """The last step before `step` after which a checkpoint is due, whatever else was saved; 0: none is."""
         return (step - 1) // self.run.checkpoint_every * self.run.checkpoint_every
 
-    def _end_at(self, state: TrainState, step: int) -> UserError:
+    def _end_at(self, state: TrainState, step: int) -> DivergedRun:
         """Puts a bad step into the run folder; the error that says so."""
         number = self.training.accumulate
         origins = [self.task.origin(place) for place in range((step - 1) * number, step * number)]
         bad = BadStep.of(self.step, self._saved(state), next(self.batches(step - 1)), origins)
-        return UserError(f"{bad.describe()}; {bad.write(self.folder)}; {self.training.bad_steps.remedy}")
+        return DivergedRun(f"{bad.describe()}; {bad.write(self.folder)}; {self.training.bad_steps.remedy}")
 
     def _look(self, state: TrainState, done: int, watch: Watch, *, save: bool) -> TrainState:
         """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order.
@@ -273,6 +276,8 @@ class Loop:
             self._save(state, done, watch, score)
         elif score is None:
             return state
+        if self.after_validation is not None and score is not None and not (save or last):
+            self.after_validation(self)
         self._watch_clock(done)
         return state
 
@@ -304,7 +309,7 @@ class Loop:
         }
         for name, value in row.items():
             if not math.isfinite(value):
-                raise UserError(f"{name} is no longer finite at step {done:,}; {REMEDY}")
+                raise DivergedRun(f"{name} is no longer finite at step {done:,}; {REMEDY}")
         self.progress.validation(done, row)
         return row
 

@@ -96,7 +96,7 @@ width = 1
 
 
 def test_the_command_line_covers_what_lies_below_it():
-    document = Document({}, "[a]\nb = 1\n", {("a",): "a={b=2}"})
+    document = Document({}, "[a]\nb = 1\n", {("a",): "command line (a={b=2})"})
     assert document.where(("a", "b"), "f.toml") == "command line (a={b=2})"
     assert document.where(("c",), "f.toml") == "f.toml"
 

@@ -1,0 +1,6 @@
+"""Calls `seqmodels sweep`."""
+
+from seqmodels.cli import script
+
+if __name__ == "__main__":
+    script("sweep")
