@@ -185,9 +185,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(step, number, code, tmp_pat
     assert shlex.split(command) == ["python", "scripts/train.py", *arguments[1:], "--resume"]
     assert main([*arguments, "--resume"]) == 0
     assert f"resumed at step {step}" in capsys.readouterr().out
-    assert_same_run(run)
     # Rows, validations, a plateau, checkpoints and a resume: one compilation in each loop.
     assert [loop.update._cache_size() for loop in loops] == [1, 1]
+    assert_same_run(run)
 
 
 def test_a_run_killed_at_any_moment_goes_on_as_if_it_had_not_been(tmp_path, compiled):
