@@ -1,11 +1,11 @@
 """What may be another when a run goes on: config, data, versions, devices."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from seqmodels import config as configs
 from seqmodels.commands.trained_run import SCHEMAS, check_same_data
+from seqmodels.config.changes import flat
 from seqmodels.errors import UserError
 from seqmodels.training.checkpoint import Checkpoints
 from seqmodels.training.environment import environment, record
@@ -62,7 +62,7 @@ def _check_config(run: RunFolder, text: str) -> list[str]:
       UserError: if a key is another that may not be.
     """
     own = configs.load(run.path / CONFIG, [], SCHEMAS)
-    before, now = (dict(_flat(tomllib.loads(t))) for t in (configs.dumps(own), text))
+    before, now = (flat(tomllib.loads(t)) for t in (configs.dumps(own), text))
     changed = {key: None for key in (*before, *now) if before.get(key) != now.get(key)}
     lines = {key: f"{key} was {before.get(key, 'not set')!r}, now {now.get(key, 'not set')!r}" for key in changed}
     faults = [f"{run.path}: {line}" for key, line in sorted(lines.items()) if not _may_change(key)]
@@ -73,12 +73,3 @@ def _check_config(run: RunFolder, text: str) -> list[str]:
 
 def _may_change(key: str) -> bool:
     return any(f"{key}.".startswith(f"{allowed}.") for allowed in MAY_CHANGE)
-
-
-def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Key paths and values of nested tables."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value

@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from seqmodels.cells.base import Array, PyTree
-from seqmodels.data.inputs import Input
-from seqmodels.data.origins import Origin, Scaling, origins_of
 from seqmodels.data.scaler import Scaler
 from seqmodels.data.series import SPLITS, Panel
 from seqmodels.data.series_files import from_csv
@@ -24,136 +21,9 @@ from seqmodels.tasks import naive_forecasts as naive
 from seqmodels.tasks.forecast_scores import Scores, target_shown
 from seqmodels.tasks.forecast_tables import Config, DataTable
 from seqmodels.tasks.forecasts import Forecasts, Shown
+from seqmodels.tasks.series_forecaster import SHOWN, SeriesForecaster
 from seqmodels.training.evaluation import means
-from seqmodels.training.groups import batched
 from seqmodels.training.task import Sums
-
-_SHOWN = 4
-
-
-class SeriesForecaster:
-    """A forecaster with its scaler: all of the task that needs no data.
-
-    Args:
-      config: the run's.
-      targets: the names of the columns that are forecast.
-      covariates: the names of those that are known beforehand.
-      series: the names of the series of training.
-      scaler: fitted on their training steps.
-    """
-
-    weight_unit = "values"
-
-    def __init__(
-        self,
-        config: Config,
-        targets: tuple[str, ...],
-        covariates: tuple[str, ...],
-        series: tuple[str, ...],
-        scaler: Scaler,
-    ) -> None:
-        self.config = config
-        self.targets = targets
-        self.covariates = covariates
-        self.series = series
-        self.scaler = scaler
-        self.model = config.model.build(
-            config.data,
-            targets=len(targets),
-            covariates=len(covariates),
-            compute_dtype=config.training.compute_dtype,
-        )
-        self.head = self.model.head
-        self._next = jax.jit(self._ahead)
-        self.scores = Scores(config.data.horizon, self.head.levels, shown=_SHOWN, owa=config.data.owa)
-        self.objective = config.model.head if config.model.head in ("mse", "mae") else "crps"
-
-    @staticmethod
-    def restore(config: Config, extra: Mapping[str, Any]) -> "SeriesForecaster":
-        """From what `extra` put into a checkpoint."""
-        scaler = Scaler.from_json(extra["scaler"])
-        targets, covariates, series = (tuple(extra[key]) for key in ("targets", "covariates", "series"))
-        return SeriesForecaster(config, targets, covariates, series, scaler)
-
-    @property
-    def measures(self) -> dict[str, tuple[int, ...]]:
-        """Those of the scores, and the loss of a distribution."""
-        return self.scores.shapes | ({} if self.head.measure is None else {self.head.measure: ()})
-
-    def init(self, key: Array) -> PyTree:
-        """The model's parameters."""
-        return self.model.init(key)
-
-    def initial_carry(self, params: PyTree) -> None:
-        """None: no window goes on from another one."""
-
-    def loss(
-        self, params: PyTree, carry: None, batch: WindowBatch, key: Array | None
-    ) -> tuple[Array, tuple[None, Sums]]:
-        """The head's loss over the values that are observed.
-
-        With recursive decoding it is that of each segment after those that came. So are the measures of training, which
-        has a key; without one they are those of forecasts that know no more than the window.
-        """
-        past, covariates, future = (jnp.asarray(part) for part in (batch.past, batch.covariates, batch.future))
-        forecast = self.model.apply(params, past, covariates, future, key=key)
-        losses = jnp.where(jnp.asarray(batch.observed), self.head.loss(forecast, future), 0.0)
-        point, quantiles = self.head.point(forecast), self.head.quantiles(forecast)
-        if key is None and self.model.decoding == "recursive":
-            point, quantiles = self._drawn(params, past, covariates)
-        sums = self.scores.sums(batch, point, quantiles)
-        total, weight = losses.sum(), sums["mse"][1]
-        if self.head.measure is not None:
-            sums[self.head.measure] = total, weight
-        return total / jnp.maximum(weight, 1.0), (carry, sums)
-
-    def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
-        """The steps after the last value of each series; see `seqmodels.tasks.predictor.Predictor`.
-
-        Series stand in a .csv file with the columns of training. With covariates there must be rows for the steps to
-        come, whose targets are empty.
-        """
-        data = self.config.data
-        columns = data.columns._replace(targets=self.targets, covariates=self.covariates)
-        scaling = Scaling(data.scaler, {name: row for row, name in enumerate(self.series)}, self.scaler)
-        origins = origins_of(given, columns, scaling, context=data.context, horizon=data.horizon)
-        for group in batched(origins, rows):
-            full = group + group[:1] * (rows - len(group))  # one shape, so that it is compiled once
-            known = (np.stack([origin.past for origin in full]), np.stack([origin.covariates for origin in full]))
-            forecasts = np.asarray(self._next(params, *known))
-            for origin, forecast in zip(group, forecasts, strict=False):
-                yield from self._rows(origin, forecast)
-
-    def _rows(self, origin: Origin, forecast: np.ndarray) -> Iterator[dict[str, Any]]:
-        """A row for each step, from a forecast [H, C, 1 + Q]."""
-        names = ("point", *(f"q{level:g}" for level in self.head.levels))
-        values = forecast * origin.scale[:, None] + origin.location[:, None]
-        for step, at_step in enumerate(values, start=1):
-            of_targets = (dict(zip(names, map(float, numbers), strict=True)) for numbers in at_step)
-            yield {"series": origin.name, "step": step, **dict(zip(self.targets, of_targets, strict=True))}
-
-    def _ahead(self, params: PyTree, past: Array, covariates: Array) -> Array:
-        """Point and quantiles, scaled, [B, H, C, 1 + Q]."""
-        if self.model.decoding == "recursive":
-            point, quantiles = self._drawn(params, past, covariates)
-        else:
-            forecast = self.model.apply(params, past, covariates)
-            point, quantiles = self.head.point(forecast), self.head.quantiles(forecast)
-        return point[..., None] if quantiles is None else jnp.concatenate([point[..., None], quantiles], axis=-1)
-
-    def _drawn(self, params: PyTree, past: Array, covariates: Array) -> tuple[Array, Array | None]:
-        """Mean and quantiles of the paths that recursive decoding draws, always with the same key."""
-        key, levels = jax.random.key(0), self.head.levels
-        paths = self.model.sample(params, past, covariates, key, paths=self.config.model.paths if levels else 1)
-        if not levels:
-            return paths[0], None
-        quantiles = jnp.quantile(paths, jnp.asarray(levels, paths.dtype), axis=0)
-        return paths.mean(axis=0), jnp.moveaxis(quantiles, 0, -1)
-
-    def metrics(self, means: Mapping[str, Any]) -> dict[str, float]:
-        """The scores, and the loss of a distribution, in nats of the scaled values."""
-        own = {} if self.head.measure is None else {self.head.measure: means[self.head.measure]}
-        return self.scores.metrics(means) | own
 
 
 class Forecasting(SeriesForecaster):
@@ -222,7 +92,7 @@ class Forecasting(SeriesForecaster):
         return None, self._backtest(split)
 
     def _backtest(self, split: str) -> Backtest:
-        shown = _SHOWN if split == "test" else 0
+        shown = SHOWN if split == "test" else 0
         rows = self.config.data.eval_batch_size
         return Backtest(self.windows[split], rows, reference=self._references.get(split), shown=shown)
 
@@ -232,7 +102,7 @@ class Forecasting(SeriesForecaster):
     def pictures(self, sums: Mapping[str, Any]) -> Mapping[str, Any]:
         """The forecasts of a few windows of the test."""
         windows = self.windows["test"]
-        places = shown_windows(len(windows), _SHOWN)
+        places = shown_windows(len(windows), SHOWN)
         kept = np.asarray(sums["forecasts"][0], np.float64)
         shown = tuple(self._shown(windows, row, slot, kept[slot]) for slot, row in enumerate(places.tolist()))
         return {"forecasts": Forecasts(shown, self.head.levels)}

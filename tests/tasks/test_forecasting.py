@@ -14,7 +14,8 @@ from small import DATA, SERIES, config, result, rows, task, write
 
 from seqmodels.cli import main
 from seqmodels.data.sources import DataError
-from seqmodels.tasks.forecasting import SeriesForecaster, load_panel
+from seqmodels.tasks.forecasting import load_panel
+from seqmodels.tasks.series_forecaster import SeriesForecaster
 from seqmodels.training.evaluation import evaluate, means, measure
 
 
