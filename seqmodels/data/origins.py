@@ -53,7 +53,8 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
     """The end of each series of a table.
 
     Rows behind the last value of all targets are steps to come: there must be `horizon` of them if there are
-    covariates, with empty cells for the targets. Missing values before it are filled by the last one.
+    covariates, with empty cells for the targets. For missing targets before it the last one stands. Missing covariates
+    are what they were in training: refused, or with `columns.missing` "forward" the last one stands for them too.
 
     Args:
       given: of kind ".csv".
@@ -64,14 +65,14 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
       horizon: H.
 
     Raises:
-      DataError: if the table cannot be read, or a series is too short.
+      DataError: if the table cannot be read, a series is too short, or a covariate is missing.
     """
     given.refuse((".csv",))
     text = given.text()
     header = next(csv.reader(text.splitlines()[:1]), [])
     if columns.series is None and _SERIES in header:
         columns = columns._replace(series=_SERIES)
-    columns = columns._replace(missing="forward")
+    columns = columns._replace(open_targets=True)
     panel = read_panel(text, given.place, given.place, columns, lambda steps: (steps, steps, steps))
     own = Scaler.fit(panel, scaling.kind)
     for number, series in enumerate(panel.series):

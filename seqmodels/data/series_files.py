@@ -33,6 +33,7 @@ class Columns(NamedTuple):
       covariates: what is known beforehand for every step.
       frequency: the time between two rows, such as "15min", "1h", "1d", "1w", "1mo"; None: it is not checked.
       missing: "error" refuses missing values, "forward" lets the last one before stand for them.
+      open_targets: lets missing targets be whatever `missing` says, as those of steps to come are.
     """
 
     date: str | None = None
@@ -41,6 +42,7 @@ class Columns(NamedTuple):
     covariates: tuple[str, ...] = ()
     frequency: str | None = None
     missing: str = "error"
+    open_targets: bool = False
 
 
 class _Row(NamedTuple):
@@ -167,7 +169,12 @@ def _groups(
     for where, cells in lines:
         if key is not None and not cells[key]:
             raise DataError(f"{where}: column {columns.series!r} is empty; say to which series the row belongs")
-        numbers = [_number(cells[place], where, name, columns.missing) for name, place in places]
+        numbers = [
+            _number(
+                cells[place], where, name, "forward" if columns.open_targets and name in targets else columns.missing
+            )
+            for name, place in places
+        ]
         row = _Row(where, "" if date is None else cells[date], numbers)
         groups.setdefault("" if key is None else cells[key], []).append(row)
     return groups
@@ -178,8 +185,8 @@ def _number(cell: str, where: str, name: str, missing: str) -> float:
     if cell.lower() in MISSING:
         if missing == "error":
             raise DataError(
-                f"{where}: column {name!r}: a value is missing (got {cell!r}); put it in, or say data.missing=forward, "
-                "which lets the last one before stand for it"
+                f"{where}: column {name!r}: a value is missing (got {cell!r}); put it in, or train with "
+                "data.missing=forward, which lets the last one before stand for it"
             )
         return math.nan
     try:

@@ -101,7 +101,7 @@ class SeriesForecaster:
         """The steps after the last value of each series; see `seqmodels.tasks.predictor.Predictor`.
 
         Series stand in a .csv file with the columns of training. With covariates there must be rows for the steps to
-        come, whose targets are empty.
+        come, whose targets are empty; their own cells may be empty only if `data.missing` was "forward" in training.
         """
         data = self.config.data
         columns = data.columns._replace(targets=self.targets, covariates=self.covariates)

@@ -140,6 +140,25 @@ def test_covariates_of_the_steps_to_come_are_asked_for(tmp_path):
         answers(model, params, Input("new.csv", ".csv", ["load,heat", *known, *to_come[1:]]))
 
 
+def test_missing_covariates_are_refused_unless_they_were_filled_in_training(tmp_path):
+    columns = ['data.targets=["load"]', 'data.covariates=["heat"]']
+    lines = ["load,heat", *(f"{n},{n % 3}" for n in range(9)), ",0", ",1", ",", ",2"]
+    given = Input("new.csv", ".csv", lines)
+    _, params, model = ready("forecasting", tmp_path, *columns)
+    with pytest.raises(DataError, match=r"new\.csv:13: column 'heat': a value is missing .*put it in, or train with"):
+        answers(model, params, given)
+    _, params, filling = ready("forecasting", tmp_path, *columns, "data.missing=forward")
+    lines[12] = ",1"
+    assert answers(filling, params, given) == answers(model, params, Input("new.csv", ".csv", lines))
+
+
+def test_missing_targets_are_filled_by_the_last_one(tmp_path):
+    _, params, model = ready("forecasting", tmp_path)
+    gap = ["load,heat", *(f"{n},{n % 3}" for n in range(6)), ",1", "7,2", "8,0"]
+    full = [*gap[:7], "5,1", *gap[8:]]
+    assert answers(model, params, Input("a.csv", ".csv", gap)) == answers(model, params, Input("a.csv", ".csv", full))
+
+
 def test_pieces_of_music(tmp_path):
     made, params, model = ready("music", tmp_path)
     pieces = made.music.splits["test"]
