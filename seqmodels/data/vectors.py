@@ -42,6 +42,9 @@ class WordVectors(NamedTuple):
 def read_vectors(file: str | None, words: Sequence[str], size: int) -> WordVectors:
     """Reads the vectors of words: as they are written, else those of the same words in small letters.
 
+    The embedding is trained on from these vectors. So words that training has not are unknown words in new texts, also
+    those that the file has: their vectors would not fit to the others any more.
+
     A line holds a word and E numbers with blanks between them, as in the files of GloVe, and of fastText, whose first
     line, two whole numbers, is left out. Of a word that is there twice the first vector counts.
 

@@ -56,7 +56,8 @@ class DataTable:
         None
     )
     vectors: Annotated[
-        str | None, Field(description="file of vectors of words, in GloVe's format, to begin the embedding with")
+        str | None,
+        Field(description="file of vectors in GloVe's format, to begin the embedding of the words of training with"),
     ] = None
     text_column: Annotated[str, Field(min_length=1, description="of data.path: the column of the texts")] = "text"
     label_column: Annotated[str, Field(min_length=1, description="of data.path: the column of the labels")] = "label"

@@ -42,7 +42,8 @@ class DataTable:
         None
     )
     vectors: Annotated[
-        str | None, Field(description="file of vectors of words, in GloVe's format, to begin the embedding with")
+        str | None,
+        Field(description="file of vectors in GloVe's format, to begin the embedding of the words of training with"),
     ] = None
     classes: Annotated[Literal[3, 5] | None, Field(description="of sst_words: 5 unless 3 is said")] = None
     lexicon: Annotated[
