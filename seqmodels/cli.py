@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in error.lines:
             print(line, file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"not enough memory: {error}; lower the sizes of batches, or those of the model", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output (head, less) has seen enough

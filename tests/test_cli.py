@@ -110,6 +110,13 @@ def test_keys_are_listed_and_nothing_is_made(tmp_path, capsys):
         (["data.batch_size=5000"], ["data.batch_size"]),
         (["model.method=warp"], ["model.method: must be one of 'auto', 'scan'"]),
         (["data.unit=byte", "data.vocabulary=100"], ["vocabulary"]),
+        (["run.name=../elsewhere"], ["name must be that of a folder below dir (got '../elsewhere')"]),
+        (["run.name=/elsewhere"], ["name must be that of a folder below dir"]),
+        (['run.name="a\\u0000b"'], ["there is a zero in them"]),
+        (
+            ["model.cell.hidden_size=2147483648", "data.window=10000000000"],
+            ["data.window: must not be beyond 2,147,483,647", "model.cell.hidden_size: must not be beyond"],
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -144,6 +151,13 @@ def test_a_file_that_is_no_text(content, fault, tmp_path, capsys):
     assert f"{tmp_path / 'text.txt'}: " in line
     assert fault in line
     assert not (tmp_path / "runs").exists()
+
+
+def test_no_memory_is_told_as_such(tmp_path, capsys):
+    """More rows than any machine has room for, met at the first validation."""
+    assert main(["train", *write(tmp_path, PLAIN), "data.eval_batch_size=2147483647"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("not enough memory: ")
 
 
 def test_a_missing_data_set_says_which_files_to_put_where(tmp_path, capsys):

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from seqmodels.errors import UserError
 
 T = TypeVar("T")
 
+_LARGEST = 2**31 - 1
 _FEW = 12  # up to so many names are listed in full in an error
 
 
@@ -233,6 +234,19 @@ def _read_nones(annotation: Any, value: Any) -> Any:
     return value
 
 
+def _too_large(annotation: Any, value: Any, path: toml.KeyPath) -> Iterator[faults.Fault]:
+    """Whole numbers of more than 32 bits, which no device counts with, where no other bound is declared."""
+    parts = kind(annotation)
+    declared = parts.table_of(value)
+    if declared is not None:
+        for key, inner in value.items():
+            yield from _too_large(item(declared, key), inner, (*path, key))
+        return
+    bounded = any(hasattr(rule, bound) for rule in parts.rules for bound in ("lt", "le"))
+    if type(value) is int and int in parts.leaves and abs(value) > _LARGEST and not bounded:
+        yield faults.Fault(path, f"must not be beyond {_LARGEST:,} (got {value})")
+
+
 def load(
     path: str | Path, assignments: Iterable[str], schemas: Mapping[str, type], origin: str = "command line"
 ) -> Any:
@@ -253,7 +267,10 @@ def load(
     table = override(read(path), assignments, origin)
     match table:
         case {"task": {"name": str(name)}} if name in schemas:
-            return validate(schemas[name], table, str(path))
+            made = validate(schemas[name], table, str(path))
+            if large := list(_too_large(schemas[name], table, ())):
+                raise ConfigError(*(_line(table, str(path), fault) for fault in large))
+            return made
         case {"task": {"name": name}}:
             fault = faults.Fault(("task", "name"), requirement(Literal[tuple(schemas)], name))
         case {"task": task} if not isinstance(task, dict):

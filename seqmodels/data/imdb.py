@@ -95,7 +95,8 @@ def read_reviews(path: Path) -> dict[str, list[Example]]:
                     found[split].append(((label, int(number)), example))
                 elif not _OTHER.fullmatch(name):
                     raise DataError(f"{path}: {name!r} does not belong there; restore the original archive")
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, TypeError) as error:
+        # TypeError: what tarfile raises where the head of a compressed stream is cut short.
         raise DataError(f"{path}: cannot be read ({error})") from error
     return {split: [example for _, example in sorted(examples)] for split, examples in found.items()}
 

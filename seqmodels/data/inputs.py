@@ -117,7 +117,7 @@ def _objects(given: Input) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         found: Any = None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             found = json.loads(line)
         if not isinstance(found, dict):
             raise DataError(f"{given.place}:{number}: not an object of JSON; each line must be one (got {line[:40]!r})")

@@ -132,7 +132,7 @@ def _from_json(path: Path, columns: Columns) -> Iterator[Example]:
         where = f"{path}:{number}"
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: not JSON ({error}); each line must be one object") from error
         if not isinstance(found, dict):
             raise DataError(f"{where}: not an object; each line must be one with the keys {' and '.join(columns)}")

@@ -122,7 +122,8 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     axes = data[3]
     start = 4 + 4 * axes
     shape = np.frombuffer(data[4:start], ">u4").tolist() if len(data) >= start else []
-    if not shape or len(data) - start != math.prod(shape):
+    # Without elements, other sizes may be beyond all that an array can have.
+    if not shape or 0 in shape or len(data) - start != math.prod(shape):
         raise DataError(
             f"{path}: {max(len(data) - start, 0):,} bytes of data, but its head says {shape}; restore the original file"
         )

@@ -66,6 +66,8 @@ def from_json(path: Path) -> Music:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: no JSON (line {error.lineno}: {error.msg})") from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits, lists within lists without end
+        raise DataError(f"{path}: cannot be read ({error})") from error
     if not isinstance(found, dict) or not all(isinstance(found.get(split), list) for split in _SPLITS):
         raise DataError(f'{path}: must be an object with "train", "valid" and "test", each a list of pieces')
     splits = {

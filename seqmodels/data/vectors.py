@@ -2,11 +2,10 @@
 
 import gzip
 import itertools
-import math
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,8 @@ import numpy.typing as npt
 from seqmodels.cells.base import Array
 from seqmodels.data.sources import DataError
 from seqmodels.data.text_files import check_exists
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class WordVectors(NamedTuple):
@@ -130,9 +131,9 @@ def _vector(parts: Sequence[bytes], size: int, place: str) -> list[float]:
 
 
 def _numbers(parts: Sequence[bytes]) -> list[float]:
-    """The finite numbers that all parts are; none if one is something else."""
+    """The numbers that all parts are, within float32; none if one is something else."""
     try:
         numbers = [float(part) for part in parts]
     except ValueError:
         return []
-    return numbers if all(map(math.isfinite, numbers)) else []
+    return numbers if all(abs(number) <= _LARGEST for number in numbers) else []

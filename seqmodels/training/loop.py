@@ -18,7 +18,7 @@ from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
 from seqmodels.training.groups import batched
 from seqmodels.training.interrupts import InterruptedRun, Interrupts
-from seqmodels.training.memory import check_state, check_step
+from seqmodels.training.memory import TOO_LARGE, check_state, check_step
 from seqmodels.training.optimizers import Optimizer, learning_rate
 from seqmodels.training.processes import SharedSignal, leads, on_host
 from seqmodels.training.progress import Progress, TensorBoard
@@ -120,8 +120,11 @@ class Loop:
         return time.perf_counter() - self._began
 
     def like(self) -> TrainState:
-        """The shapes and types of the state, without computing it."""
-        state: TrainState = jax.eval_shape(self.step.init, make_seeds(self.run.seed).init)
+        """The shapes and types of the state, without computing it; raises UserError if they are beyond all counting."""
+        try:
+            state: TrainState = jax.eval_shape(self.step.init, make_seeds(self.run.seed).init)
+        except OverflowError as error:
+            raise UserError(f"the model is too large for any device ({error}); {TOO_LARGE}") from error
         return state
 
     def begin(self) -> tuple[TrainState, Watch]:
@@ -145,10 +148,7 @@ class Loop:
         return state, Watch.start(self.watchers)
 
     def _restore(self, step: int | None = None) -> tuple[TrainState, Watch, float]:
-        """The state of the newest whole checkpoint, or of that of `step`, with the run's seconds until then.
-
-        The files are cut back to it.
-        """
+        """The state of the newest whole checkpoint, or of that of `step`, and the run's seconds; files are cut back."""
         restored = self.checkpoints.restore(self._saved(self.placement.like(self.like())), step)
         for line in restored.skipped:
             self.progress.note(line)

@@ -61,7 +61,7 @@ def read_manifest(folder: Path, step: int) -> Manifest:
         document = json.loads(raw)
     except OSError as error:
         raise DamagedError(f"{MANIFEST} cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"{MANIFEST} is not whole") from error
     if not isinstance(document, dict) or not isinstance(document.get("payload"), dict):
         raise DamagedError(f"{MANIFEST} is not a manifest")

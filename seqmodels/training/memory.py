@@ -13,7 +13,7 @@ from seqmodels.training.step import TrainState
 
 _UNITS: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _CGROUP: Final = Path("/sys/fs/cgroup")
-_REMEDY: Final = (
+TOO_LARGE: Final = (
     "lower data.batch_size (and raise training.accumulate by as much), data.window where there is one, or "
     "model.cell.hidden_size; long sequences need less with model.method='chunked'"
 )
@@ -127,7 +127,7 @@ def _check(need: Need, wanted: int, device: jax.Device) -> None:
     if free is not None and wanted * sharing > free:
         raise UserError(
             f"the model does not fit: {spell(wanted * sharing)} are needed ({need.describe()}), {spell(max(free, 0))} "
-            f"are free on {device.device_kind}; {_REMEDY}"
+            f"are free on {device.device_kind}; {TOO_LARGE}"
         )
 
 

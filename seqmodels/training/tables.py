@@ -1,5 +1,6 @@
 """The tables of a config that are the same for every task: `[run]`, `[training]` and `[devices]`."""
 
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -24,6 +25,13 @@ class Run:
     checkpoint_every: Annotated[Interval, Field(description="steps between two checkpoints")] = 500
     keep_last: Annotated[int, Field(ge=1, description="checkpoints kept beside the best")] = 2
     tensorboard: Annotated[bool, Field(description="also writes events for TensorBoard (an extra)")] = False
+
+    def __post_init__(self) -> None:
+        """What a run writes, and what `--overwrite` removes, lies below `dir`."""
+        if "\0" in f"{self.name}{self.dir}":
+            raise ValueError("name and dir must be paths: there is a zero in them")
+        if self.name is not None and (PurePath(self.name).is_absolute() or ".." in PurePath(self.name).parts):
+            raise ValueError(f"name must be that of a folder below dir (got {self.name!r}); say with dir where that is")
 
 
 @config

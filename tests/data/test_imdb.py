@@ -73,6 +73,14 @@ def test_an_archive_that_is_damaged_is_named(tmp_path):
             read_reviews(tmp_path / "b.tar")
 
 
+def test_an_archive_that_is_cut_within_its_head_is_named(tmp_path):
+    whole = archive(tmp_path / "a.tar", mode="w:gz").read_bytes()
+    for length in range(40):
+        (tmp_path / "b.tar").write_bytes(whole[:length])
+        with pytest.raises(DataError, match=r"b\.tar: cannot be read"):
+            read_reviews(tmp_path / "b.tar")
+
+
 def test_a_review_that_is_not_utf_8_is_named(tmp_path):
     path = archive(tmp_path / "a.tar", {"aclImdb/train/pos/1_9.txt": b"caf\xe9"})
     with pytest.raises(DataError, match=r"1_9\.txt is not UTF-8 at byte 3"):

@@ -92,6 +92,8 @@ PLAIN = idx(np.arange(6, dtype=np.uint8).reshape(2, 3))
         (PLAIN[:-1], r"5 bytes of data, but its head says \[2, 3\]; restore the original file"),
         (PLAIN + b"\0", r"7 bytes of data, but its head says \[2, 3\]"),
         (b"\0\0\x08\0", r"0 bytes of data, but its head says \[\]"),
+        (b"\0\0\x08\x41" + bytes(4 * 65), r"0 bytes of data, but its head says \[0, 0, 0"),
+        (b"\0\0\x08\3" + b"\xff" * 8 + bytes(4), r"0 bytes of data, but its head says \[4294967295, 4294967295, 0\]"),
     ],
 )
 def test_damaged_files_are_told(data, fault, tmp_path):

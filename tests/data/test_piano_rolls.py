@@ -38,6 +38,8 @@ def whole(**changes):
     ("content", "fault"),
     [
         ("", "no JSON"),
+        ("[" * 99999, "cannot be read"),
+        ("9" * 5000, "cannot be read"),
         ("{\n,", r"no JSON \(line 2: "),
         ([], 'must be an object with "train", "valid" and "test"'),
         ({"train": [], "valid": []}, 'must be an object with "train", "valid" and "test"'),

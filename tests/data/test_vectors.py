@@ -66,6 +66,7 @@ def test_other_rows_of_the_table_stay(tmp_path):
         ("the 1 2\nfilm\n", r"v\.txt:2: must be a word and 2 numbers"),
         ("the 1 2\nfilm 1 x\n", r"v\.txt:2: must be a word and 2 numbers"),
         ("the 1 2\nfilm 1 nan\n", r"v\.txt:2: must be a word and 2 numbers"),
+        ("the 1 2\nfilm 1 1e39\n", r"v\.txt:2: must be a word and 2 numbers"),
         ("3000000 2\nthe \0\xff\xfe\n".encode("latin-1"), r"v\.txt:2: must be a word and 2 numbers"),
         (b"PK\3\4\0\0 \0 \0\n", r"v\.txt:1: must be a word and 2 numbers"),
         ("le 1 2\nchat 3 4\n", r"v\.txt: it has none of the 8 words of the training text; name vectors of this lang"),

@@ -139,6 +139,17 @@ def test_reading_what_is_no_run(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_config_that_is_no_text(tmp_path):
+    (tmp_path / "config.toml").write_bytes(b"a = 1\xff")
+    with pytest.raises(RunError, match=r"config\.toml: not UTF-8 at byte 5"):
+        _ = RunFolder(tmp_path).config_text
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(RunError, match="File name too long"):
+        RunFolder.create(tmp_path / ("x" * 5000), "", resume=False, overwrite=False)
+
+
 def test_the_lock_is_given_back(tmp_path):
     in_use = pytest.raises(RunError, match=rf"in use by process {os.getpid()} on ")
     with RunFolder.create(tmp_path, "", resume=False, overwrite=False), in_use:
