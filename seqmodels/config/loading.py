@@ -267,7 +267,7 @@ def load(
     table = override(read(path), assignments, origin)
     match table:
         case {"task": {"name": str(name)}} if name in schemas:
-            made = validate(schemas[name], table, str(path))
+            made: Any = validate(schemas[name], table, str(path))
             if large := list(_too_large(schemas[name], table, ())):
                 raise ConfigError(*(_line(table, str(path), fault) for fault in large))
             return made

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqmodels.errors import UserError
 from seqmodels.training.bad_step_dump import BadStep
 from seqmodels.training.bad_steps import REMEDY, DivergedRun, NotFinite, Skips
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints
@@ -91,9 +92,8 @@ class Loop:
             averaging=averaging,
             bad_steps=self.training.bad_steps,
         )
-        self.update = jax.jit(
-            self.step.update, donate_argnums=0, out_shardings=self.placement.state_shardings(self.like())
-        )
+        shardings = self.placement.state_shardings(self.like())
+        self.update = jax.jit(self.step.update, donate_argnums=0, out_shardings=shardings)
         self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.run.keep_last)
         self.shared_signal = SharedSignal(self.placement.mesh)
         self.tensorboard: TensorBoard | None = None
@@ -303,10 +303,8 @@ class Loop:
 
     def _validate(self, state: TrainState, done: int) -> dict[str, float]:
         """The metrics of the validation split."""
-        row = {
-            f"valid/{name}": value
-            for name, value in evaluate(self.task, state.result, "valid", self.placement.put_rows).items()
-        }
+        found = evaluate(self.task, state.result, "valid", self.placement.put_rows)
+        row = {f"valid/{name}": value for name, value in found.items()}
         for name, value in row.items():
             if not math.isfinite(value):
                 raise DivergedRun(f"{name} is no longer finite at step {done:,}; {REMEDY}")
