@@ -12,7 +12,7 @@ from seqmodels.training.memory import Need, available, check_state, check_step, 
 from seqmodels.training.step import make_step
 from seqmodels.training.tables import Averaging
 
-LONG = ("data.window=128", "model.cell.name=gru", "model.cell.hidden_size=16")
+LONG = ("data.window=128", "model.cell.hidden_size=32")
 
 
 def step_of(made):
@@ -43,17 +43,17 @@ def test_a_state_that_does_not_fit_is_refused_from_its_shapes_alone(tmp_path, mo
         check_state(jax.eval_shape(lambda: state), jax.devices()[0])
 
 
-def test_what_a_step_needs_depends_on_the_engine(tmp_path, monkeypatch):
-    """The long window fits with `chunked` and not with `fused` or `scan`."""
-    needs, arguments = {}, {}
-    for method in ("scan", "fused", "chunked"):
-        arguments[method] = step_of(task(tmp_path, *LONG, f"model.method={method}"))
-        needs[method] = check_step(*arguments[method]).work
-    assert needs["chunked"] < 0.7 * min(needs["fused"], needs["scan"])
-    free(monkeypatch, (needs["chunked"] + min(needs["fused"], needs["scan"])) // 2 * jax.local_device_count())
+@pytest.mark.parametrize("methods", [("fused",), pytest.param(("scan", "fused"), marks=pytest.mark.faults)])
+def test_what_a_step_needs_depends_on_the_engine(methods, tmp_path, monkeypatch):
+    """The long window fits with `chunked` and not with others."""
+    arguments = {method: step_of(task(tmp_path, *LONG, f"model.method={method}")) for method in (*methods, "chunked")}
+    needs = {method: check_step(*given).work for method, given in arguments.items()}
+    others = min(needs[method] for method in methods)
+    assert needs["chunked"] < 0.8 * others
+    free(monkeypatch, (needs["chunked"] + others) // 2 * jax.local_device_count())
     check_step(*arguments["chunked"])
-    for method in ("scan", "fused"):
-        with pytest.raises(memory.UserError, match=r"model\.method=.chunked."):
+    for method in methods:
+        with pytest.raises(memory.UserError, match=r"model\.method='chunked'"):
             check_step(*arguments[method])
 
 
