@@ -63,7 +63,7 @@ def check_step(update: Any, state: TrainState, batch: PyTree) -> Need:
     """Refuses a step that does not fit beside the state, which is there already.
 
     What it needs is what XLA has planned; so it is compiled here. Called with the same arguments, it is not compiled
-    again.
+    again. Batches of another shape, which may come later, are not looked at.
 
     Args:
       update: jitted.

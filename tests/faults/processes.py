@@ -22,7 +22,7 @@ STEPS = 40
 SLOW = (f"run.steps={STEPS}", "run.log_every=1", "run.validate_every=5", "run.checkpoint_every=2")
 """Some seconds, most of which go into checkpoints."""
 
-DEADLINE = 120
+DEADLINE = 300
 """Seconds after which a process is taken to hang."""
 
 

@@ -1,5 +1,7 @@
 """Disks that are full, closed to writing, or gone: one line, exit code 2, and the last good checkpoint stays."""
 
+import contextlib
+import random
 import subprocess
 import sys
 
@@ -97,3 +99,23 @@ def test_a_folder_taken_away(every, tmp_path):
         restored = restore(taken)
         assert restored.skipped == ()
         assert restored.step >= 4
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(6))
+def test_files_taken_away_one_by_one(seed, tmp_path):
+    """In any order, and again when they come back, until the folder is gone or the run has ended."""
+    draw = random.Random(seed)
+    with TrainingRun(tmp_path, "run.steps=100000") as run:
+        run.start()
+        run.waits_for(has_saved(4))
+        while run.child.poll() is None and run.path.exists():
+            places = sorted(run.path.rglob("*"), key=lambda path: (path.is_dir(), draw.random()))
+            for place in places:
+                with contextlib.suppress(OSError):
+                    place.rmdir() if place.is_dir() else place.unlink()
+            with contextlib.suppress(OSError):
+                run.path.rmdir()
+        line = fails(run)
+        assert line.startswith("cannot ")
+        assert "was the run folder deleted or moved?" in line or "then resume from the last checkpoint" in line, line

@@ -1,7 +1,9 @@
 """Runs that are asked to stop: saved, and gone on with by the command they print; asked twice, they leave at once."""
 
+import os
 import shlex
 import signal
+import time
 
 import pytest
 from processes import (
@@ -20,6 +22,10 @@ SAMPLE = ((signal.SIGTERM, is_compiling), (signal.SIGINT, is_saving))
 ALL = tuple((number, moment) for moment in (is_compiling, is_saving, is_validating, is_stepping) for number in CODES)
 
 
+SOON = 5
+"""Seconds from the end of the step to the checkpoint; steps of these runs take milliseconds."""
+
+
 def stops(run, number, moment):
     """Asks the process to stop; returns the command it prints, of which it says that it goes on."""
     run.waits_for(moment)
@@ -34,6 +40,29 @@ def stops(run, number, moment):
     python, *rest = shlex.split(command)
     assert python == "python"
     return rest
+
+
+def saved(run):
+    """When the newest checkpoint was whole."""
+    return max(path.stat().st_mtime for path in (run.path / "checkpoints" / f"{run.newest:09d}").rglob("*"))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", [is_saving, is_stepping, is_validating])
+@pytest.mark.parametrize("number", CODES)
+def test_it_is_saved_soon(number, moment, tmp_path):
+    whole()
+    with TrainingRun(tmp_path) as run:
+        run.start()
+        run.waits_for(moment)
+        asked = time.time()
+        run.child.send_signal(number)
+        assert run.wait() == CODES[number], run.errors
+        took = saved(run) - asked
+        print(f"saved {took:.2f} s after {number.name}")
+        if os.getloadavg()[0] > (os.cpu_count() or 1):
+            pytest.skip(f"the machine is busy with other work: {took:.2f} s say nothing")
+        assert took < SOON
 
 
 @pytest.mark.parametrize("stopped", [SAMPLE, pytest.param(ALL, marks=pytest.mark.faults)])
