@@ -54,7 +54,7 @@ class BadStep(NamedTuple):
 
     def describe(self) -> str:
         """What is not finite, in a few words."""
-        faults = self.faults
+        faults = self.faults or ["sums since the last row"]  # which were emptied to do the step again
         more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         return f"{', '.join(faults[:_SHOWN])}{more}: no longer finite at step {self.number:,}"
 
