@@ -82,6 +82,9 @@ def test_tinyshakespeare_is_split_as_usual(data_folder):
     corpus = CORPORA["tinyshakespeare"](data_folder)
     assert [len(split) for split in (corpus.train, corpus.valid, corpus.test)] == [948_084, 55_770, 111_540]
     assert len(set(corpus.train + corpus.valid + corpus.test)) == 65
+    text = (data_folder / "tinyshakespeare" / "input.txt").read_text(encoding="ascii")
+    before, after = corpus.train.split("SLY:\nI'll pheeze")  # the beginning of the play that the test goes on with
+    assert text == f"{before}{corpus.valid}SLY:\nI'll pheeze{after}{corpus.test}"
 
 
 def test_own_text_is_split_at_line_ends_and_loses_nothing(tmp_path):
