@@ -11,6 +11,7 @@ from small import ROOT, finished, rows, snapshot
 from seqmodels.cli import main
 from seqmodels.commands import resuming
 from seqmodels.commands.resuming import MAY_CHANGE
+from seqmodels.commands.trained_run import _alike
 from seqmodels.tasks import LanguageModelling
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -103,6 +104,19 @@ def test_another_vocabulary_of_the_same_data_is_refused(run, monkeypatch, capsys
     (line,) = capsys.readouterr().err.splitlines()
     assert "makes another vocabulary of the text of text.txt than the run was trained with" in line
     assert snapshot(run) == before
+
+
+def test_numbers_made_of_the_same_data_may_differ_in_their_last_digits():
+    made = {"scaler": [[1.0, 2.5]], "names": ["a"]}
+    assert _alike(made, {"scaler": [[1.0 + 1e-12, 2.5]], "names": ["a"]})
+    for other in (
+        {"scaler": [[1.001, 2.5]], "names": ["a"]},
+        {"scaler": [[1.0]], "names": ["a"]},
+        {"names": ["a"]},
+        None,
+    ):
+        assert not _alike(made, other)
+    assert not _alike({"names": ["a"]}, {"names": ["b"]})
 
 
 def test_other_versions_are_said_and_written_down(run, monkeypatch, capsys):

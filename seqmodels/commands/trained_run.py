@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,23 @@ def check_same_data(extra: Any, task: Task, folder: Path) -> None:
             f"{folder}: {task.data_name} is not the one this run was trained on (its sha256 differs); "
             "give back the old file, or start a new run"
         )
-    others = [key for key in now if now[key] != extra.get(key)]
+    others = [key for key in now if not _alike(now[key], extra.get(key))]
     if others:
         raise UserError(
             f"{folder}: this version of seqmodels makes another {' and '.join(others)} of {task.data_name} than the "
             "run was trained with; use the version that its environment.json names, or start a new run"
         )
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether JSON is equal, numbers up to what another machine's order of additions may change."""
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_alike(value, b[key]) for key, value in a.items())
+    return bool(a == b)
 
 
 def _which(checkpoints: Checkpoints, asked: str) -> int | None:
