@@ -14,7 +14,7 @@ import jax
 from rich.console import Console
 
 from seqmodels import config as configs
-from seqmodels.analysis import confusion, curves, forecast
+from seqmodels.analysis import confusion, curves, forecast, piano_roll
 from seqmodels.cells.spread import DATA, MODEL
 from seqmodels.commands.resuming import go_on
 from seqmodels.commands.shown import say, show
@@ -23,6 +23,7 @@ from seqmodels.errors import UserError
 from seqmodels.tasks import TASKS
 from seqmodels.tasks.confusion import Confusion
 from seqmodels.tasks.forecasts import Forecasts
+from seqmodels.tasks.played_piece import PlayedPiece
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.interrupts import InterruptedRun, exit_code
 from seqmodels.training.loop import Fitted, Loop
@@ -32,7 +33,11 @@ from seqmodels.training.progress import Progress, TensorBoard
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.task import Task
 
-DRAWN: dict[type, Callable[..., None]] = {Confusion: confusion.draw, Forecasts: forecast.draw}
+DRAWN: dict[type, Callable[..., None]] = {
+    Confusion: confusion.draw,
+    Forecasts: forecast.draw,
+    PlayedPiece: piano_roll.draw,
+}
 """How each kind of picture that a task may have is drawn."""
 
 

@@ -128,16 +128,19 @@ class RollBatch(NamedTuple):
     Attributes:
       frames: uint8 [B, T, 88].
       lengths: int32 [B]; 0 for a row that fills the batch.
+      shown: bool [B]; the piece that is to be drawn, if it is among them.
     """
 
     frames: Roll
     lengths: npt.NDArray[np.int32]
+    shown: npt.NDArray[np.bool_]
 
 
 class Rolls(NamedTuple):
-    """The pieces of a split, to be made batches of."""
+    """The pieces of a split, to be made batches of; `shown` is the number of the one to be drawn, or None."""
 
     pieces: tuple[Roll, ...]
+    shown: int | None = None
 
     @property
     def lengths(self) -> npt.NDArray[np.int32]:
@@ -156,4 +159,6 @@ class Rolls(NamedTuple):
         for place, row in enumerate(rows):
             lengths[place] = len(self.pieces[row])
             frames[place, : lengths[place]] = self.pieces[row]
-        return RollBatch(frames, lengths)
+        shown = np.zeros(size, bool)
+        shown[: len(rows)] = np.equal(rows, -1 if self.shown is None else self.shown)
+        return RollBatch(frames, lengths, shown)

@@ -21,6 +21,7 @@ from seqmodels.data.piano_rolls import KEYS, LOWEST, Music, RollBatch, Rolls, ch
 from seqmodels.data.streams import batches
 from seqmodels.models.sequence_model_table import SequenceModelTable
 from seqmodels.tasks.key_baselines import KeyTable
+from seqmodels.tasks.played_piece import PlayedPiece
 from seqmodels.training.groups import batched
 from seqmodels.training.optimizers import OptimizerConfig
 from seqmodels.training.seeds import make_seeds
@@ -30,6 +31,8 @@ from seqmodels.training.task import Sums
 MUSIC = {"chord_progressions": chord_progressions, "jsb_chorales": jsb_chorales}
 _SPLITS = ("train", "valid", "test")
 _SHOWN = 0.01
+_DRAWN_PIECE, _DRAWN_FRAMES = 0, 64
+"""The piece of the test that is drawn, and how many frames of it at most."""
 
 
 @config
@@ -107,8 +110,8 @@ class Player:
 
     @property
     def measures(self) -> dict[str, tuple[int, ...]]:
-        """The nats of a frame, and the accuracy of the keys that are taken to sound."""
-        return {"frame_nats": (), "accuracy": ()}
+        """The nats of a frame, the accuracy of the keys that are taken to sound, and what is expected of one piece."""
+        return {"frame_nats": (), "accuracy": (), "piano_roll": (_DRAWN_FRAMES, KEYS)}
 
     def init(self, key: Array) -> PyTree:
         """The model's parameters."""
@@ -118,16 +121,16 @@ class Player:
         """None: no piece goes on from another one."""
 
     def loss(self, params: PyTree, carry: None, batch: RollBatch, key: Array | None) -> tuple[Array, tuple[None, Sums]]:
-        """What the keys of a frame cost, given all frames before it."""
+        """What the keys of a frame cost, given all frames before it; and what is expected of a piece to be drawn."""
         played = jnp.asarray(batch.frames).astype(jnp.float32)
         _, scores = self.model.apply(params, before(played), key=key)
         sums = measure_frames(scores, played, jnp.asarray(batch.lengths))
         total, weight = sums["frame_nats"]
-        return total / weight, (carry, sums)
+        return total / weight, (carry, {**sums, "piano_roll": expected_keys(scores, jnp.asarray(batch.shown))})
 
     def metrics(self, means: Mapping[str, Any]) -> dict[str, float]:
-        """The measures as they are."""
-        return {name: means[name] for name in self.measures}
+        """The measures that are numbers."""
+        return {name: means[name] for name, shape in self.measures.items() if not shape}
 
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """What a piece costs and how it may go on; see `seqmodels.tasks.predictor.Predictor`.
@@ -173,11 +176,6 @@ class Player:
         frames: Array = jax.lax.scan(step, (self.model.initial_state(params), jnp.zeros(KEYS)), keys)[1]
         return frames
 
-    def pictures(self, sums: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Empty: the curves say it all."""
-        del sums
-        return {}
-
 
 class Playing(Player):
     """The task: pieces as piano rolls, a recurrent model, its loss.
@@ -197,7 +195,8 @@ class Playing(Player):
         data = config.data
         self.music = data.load()
         self.data_name = f"the music of {self.music.name}"
-        self._splits = {split: Rolls(self.music.splits[split]) for split in _SPLITS}
+        shown = {"test": _DRAWN_PIECE}
+        self._splits = {split: Rolls(self.music.splits[split], shown.get(split)) for split in _SPLITS}
         self.widths = bucket_widths(np.concatenate([rolls.lengths for rolls in self._splits.values()]), data.buckets)
         self.stream = BucketStream(
             self._splits["train"], self.widths, data.batch_size, group=config.training.accumulate
@@ -215,6 +214,12 @@ class Playing(Player):
         """Every frame of a split once."""
         del params
         return None, EvaluationBuckets(self._splits[split], self.widths, self.config.data.eval_batch_size)
+
+    def pictures(self, sums: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A piece of the test beside what was expected of it."""
+        played = self._splits["test"].pieces[_DRAWN_PIECE][:_DRAWN_FRAMES]
+        expected = np.asarray(sums["piano_roll"][0], np.float64)[: len(played)]
+        return {"piano_roll": PlayedPiece(played, expected, LOWEST)}
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """Each key as often as in training; and as often as after a frame in which it sounded, or did not."""
@@ -245,6 +250,18 @@ class Playing(Player):
 def before(frames: Array) -> Array:
     """What is read at each step, the frame before it; before the first one is silence."""
     return jnp.concatenate([jnp.zeros_like(frames[:, :1]), frames[:, :-1]], axis=1)
+
+
+def expected_keys(scores: Array, shown: Array) -> tuple[Array, Array]:
+    """The probabilities of the keys in the rows that are shown [B], as a sum of a fixed length [F, 88] and its weight.
+
+    Args:
+      scores: log p / (1 - p) of each key, [B, T, 88].
+      shown: [B].
+    """
+    shares = jnp.where(shown[:, None, None], jax.nn.sigmoid(scores), 0.0).sum(axis=0)[:_DRAWN_FRAMES]
+    total = jnp.zeros((_DRAWN_FRAMES, KEYS), shares.dtype).at[: len(shares)].set(shares)
+    return total, shown.astype(jnp.float32).sum()
 
 
 def measure_frames(scores: Array, played: Array, lengths: Array) -> Sums:

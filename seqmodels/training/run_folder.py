@@ -34,6 +34,7 @@ _MADE_BY_A_RUN: Final = (
     "curves.png*",
     "environment.json",
     "forecasts.png*",
+    "piano_roll.png*",
     "samples.txt",
     "tensorboard",
     *_MARKS,

@@ -79,7 +79,9 @@ def test_every_split_and_the_borders_of_pieces_decide_the_fingerprint():
 
 def test_a_batch_has_its_pieces_and_silence():
     rolls = Rolls((roll_of([[60], [61]]), roll_of([[62]] * 3), roll_of([[63]])))
-    frames, lengths = rolls.batch(np.array([1, 0]), 3, 4)
+    frames, lengths, shown = rolls._replace(shown=0).batch(np.array([1, 0]), 3, 4)
+    assert shown.tolist() == [False, True, False]
+    assert not rolls.batch(np.array([1, 0]), 3, 4).shown.any()
     assert rolls.lengths.tolist() == [2, 3, 1]
     assert lengths.tolist() == [3, 2, 0]
     assert np.argwhere(frames).tolist() == [[0, 0, 41], [0, 1, 41], [0, 2, 41], [1, 0, 39], [1, 1, 40]]

@@ -18,7 +18,7 @@ from seqmodels.training.step import add_sums, make_step, zero_sums
 from seqmodels.training.tables import Averaging, Devices, Run, Training
 
 UNITS = ("_nats", "_per_char", "_per_byte", "_percent", "perplexity", "accuracy", "macro_f1", "confusion", "_seconds")
-UNITS += ("mse", "mae", "mase", "forecasts")
+UNITS += ("mse", "mae", "mase", "forecasts", "piano_roll")
 
 
 def test_every_task_has_a_small_config():

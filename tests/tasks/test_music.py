@@ -7,18 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import assert_equal
-from small import ROLLS, result, task, write
+from small import ROLLS, result, write
+from small import task as small_task
 
 from seqmodels.cli import main
 from seqmodels.data.piano_rolls import RollBatch
 from seqmodels.tasks.key_baselines import KeyTable
-from seqmodels.tasks.music import before, measure_frames
-from seqmodels.training.evaluation import evaluate
+from seqmodels.tasks.music import before, expected_keys, measure_frames
+from seqmodels.training.evaluation import evaluate, measure
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return task(tmp_path_factory.mktemp("music"), toml=ROLLS)
+    return small_task(tmp_path_factory.mktemp("music"), toml=ROLLS)
 
 
 def plainly(pieces, shares_of):
@@ -76,16 +77,31 @@ def test_silence_that_never_ends_is_not_certain():
     assert table.measure([np.ones((1, 88), np.uint8)])["frame_nats"] == pytest.approx(88 * math.log(10))
 
 
-def test_a_model_that_knows_nothing_costs_what_theory_says(made):
-    zero = jax.tree.map(jnp.zeros_like, made.init(jax.random.key(0)))
-    assert evaluate(made, zero, "test")["frame_nats"] == pytest.approx(88 * math.log(2), rel=1e-6)
+@pytest.mark.parametrize("rows", [1, 4])
+def test_the_first_piece_of_the_test_is_drawn_with_what_was_expected_of_it(rows, tmp_path):
+    task = small_task(tmp_path, f"data.eval_batch_size={rows}", toml=ROLLS)
+    params = task.init(jax.random.key(1))
+    piece = task.music.splits["test"][0]
+    drawn = task.pictures(measure(task, params, "test"))["piano_roll"]
+    read = np.zeros((1, len(piece), 88), np.float32)
+    read[0, 1:] = piece[:-1]
+    np.testing.assert_array_equal(drawn.played, piece)
+    np.testing.assert_allclose(drawn.expected, jax.nn.sigmoid(task.model.apply(params, read)[1][0]), rtol=1e-5)
+    assert drawn.lowest == 21
+
+
+def test_what_is_drawn_of_a_long_piece_is_its_beginning():
+    scores = jnp.arange(2 * 100 * 88.0).reshape(2, 100, 88) / 1e4
+    total, weight = expected_keys(scores, jnp.array([False, True]))
+    np.testing.assert_allclose(total, jax.nn.sigmoid(scores[1, :64]), rtol=1e-6)
+    assert float(weight) == 1.0
 
 
 def test_what_is_beyond_a_piece_counts_for_nothing(made):
     params = made.init(jax.random.key(0))
     frames = np.zeros((2, 8, 88), np.uint8)
     lengths = np.array([5, 0], np.int32)
-    loss = jax.jit(lambda frames: made.loss(params, None, RollBatch(frames, lengths), None))
+    loss = jax.jit(lambda frames: made.loss(params, None, RollBatch(frames, lengths, np.zeros(2, bool)), None))
     found = loss(frames)
     frames[0, 5:], frames[1] = 1, 1
     assert_equal(loss(frames), found)
