@@ -1,7 +1,7 @@
 """The picture of a piece of music: the keys that sound, above those that were expected."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,7 +41,10 @@ def figure(piece: PlayedPiece, *, title: str) -> "Figure":
     panels = picture.subplots(2, 1, sharex=True)
     low, high = keys_shown(piece)
     edges = (-0.5, len(piece.played) - 0.5, piece.lowest + low - 0.5, piece.lowest + high - 0.5)
-    halves = {"what was played": piece.played, "the probability of each key, given all frames before": piece.expected}
+    halves: dict[str, Any] = {
+        "what was played": piece.played,
+        "the probability of each key, given all frames before": piece.expected,
+    }
     for axes, (heading, values) in zip(panels, halves.items(), strict=True):
         rows = values.T[low:high]
         image = axes.imshow(
