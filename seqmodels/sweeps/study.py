@@ -40,14 +40,17 @@ class Study:
       config_text: the config of all trials, as TOML.
 
     Raises:
-      UserError: if the storage cannot be opened, or holds a sweep of that name which was another one.
+      UserError: if the folder cannot be made, or the storage cannot be opened, or holds another sweep of that name.
     """
 
     def __init__(self, sweep: Sweep, config_text: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._sweep = sweep
         self._distributions = {key: distribution(range_) for key, range_ in sweep.space.items()}
-        sweep.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            sweep.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{sweep.folder}: cannot be created: {error.strerror}; choose another sweep.dir") from error
         with alone(sweep.folder):
             self._storage = open_storage(sweep)
             self._study = optuna.create_study(

@@ -13,6 +13,9 @@ from seqmodels.config import ConfigError, config, dumps, flat, help_text, overri
 from seqmodels.config.toml import Document, KeyPath, read_value, spell_path, spell_value
 from seqmodels.sweeps.ranges import Range
 
+TRIALS = 20
+"""So many trials if nothing is said, and there is no grid."""
+
 
 @config
 class SweepTable:
@@ -21,7 +24,9 @@ class SweepTable:
     config: Annotated[str, Field(min_length=1, description="that of each trial; its path begins at the sweep's file")]
     name: Annotated[str | None, Field(min_length=1, description="of the sweep's folder; default: the file's")] = None
     dir: Annotated[str, Field(min_length=1, description="where folders of sweeps go")] = "sweeps"
-    trials: Annotated[int, Field(ge=1, description="how many, of a grid at most all; may be raised later")] = 20
+    trials: Annotated[
+        int | None, Field(ge=1, description=f"how many; default: all of a grid, else {TRIALS}; may be raised later")
+    ] = None
     sampler: Annotated[
         Literal["tpe", "random", "grid"],
         Field(description="near what was good (Parzen estimators), at random, or all combinations in order"),
@@ -90,8 +95,9 @@ class Sweep(NamedTuple):
     def trials(self) -> int:
         """How many trials there shall be."""
         if self.table.sampler != "grid":
-            return self.table.trials
-        return min(self.table.trials, math.prod(len(range_.values or ()) for range_ in self.space.values()))
+            return self.table.trials or TRIALS
+        combinations = math.prod(len(range_.values or ()) for range_ in self.space.values())
+        return min(self.table.trials or combinations, combinations)
 
 
 def load(path: Path, assignments: Iterable[str]) -> Sweep:

@@ -102,9 +102,10 @@ def test_more_trials_may_be_asked_for_later(begin):
 
 def test_a_grid_has_every_combination_once(begin):
     rates = "space.optimizer.learning_rate={choices=[0.1, 0.01]}"
-    study = begin("sweep.sampler=grid", rates, "sweep.trials=100")
-    drawn = [tuple(params.values()) for _, params in work(study)]
-    assert drawn == list(itertools.product([0.1, 0.01], [2, 4, 6, 8], ["rnn", "gru"]))
+    everything = list(itertools.product([0.1, 0.01], [2, 4, 6, 8], ["rnn", "gru"]))
+    for trials, expected in ((100, everything), (5, everything[:5])):
+        drawn = work(begin("sweep.sampler=grid", rates, f"sweep.trials={trials}", name=f"grid of {trials}"))
+        assert [tuple(params.values()) for _, params in drawn] == expected
 
 
 def test_what_was_interrupted_is_given_out_first_and_unchanged(begin):
@@ -198,6 +199,12 @@ def test_a_journal_that_a_full_disk_cut_short_is_gone_on_with(begin, tmp_path):
     with open(tmp_path / "sweep" / "journal.jsonl", "a") as journal:
         journal.write('{"op_code": 5, "worker')
     assert begun + work(begin()) == whole
+
+
+def test_a_folder_that_cannot_be_made_is_told(begin, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot be created: File exists; choose another sweep\.dir"):
+        begin(name="file")
 
 
 def test_a_damaged_journal_is_told(begin, tmp_path):

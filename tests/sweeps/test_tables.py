@@ -40,6 +40,9 @@ def test_a_file_says_what_is_drawn_and_what_is_not(tmp_path):
     assert sweep.name == "sweep"
     assert sweep.folder.parts == ("sweeps", "sweep")
     assert sweep.trials == 7
+    assert made(tmp_path).trials == 20
+    rate = "space.optimizer.learning_rate={low=0.1, high=1.0, step=0.1}"
+    assert made(tmp_path, SWEEP, "sweep.sampler=grid", rate).trials == 30
     assert sweep.fixed == ("run.steps=3", "run.seed=5", f"data.path={tmp_path / 'text.txt'}")
     assert sweep.space == {
         "optimizer.learning_rate": Range(low=0.01, high=0.1, log=True),
