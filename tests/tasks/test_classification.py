@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import math
 
 import jax
 import numpy as np
@@ -60,12 +59,6 @@ def test_measures_are_those_of_every_text_by_itself(pooling, directions, folder)
         }
         counts = task.pictures(measure(task, params, split))["confusion"].counts
         np.testing.assert_array_equal(counts, metrics.confusion_matrix(labels, found, labels=range(3)))
-
-
-def test_a_model_that_knows_nothing_costs_the_logarithm_of_the_classes(folder):
-    task = made(folder)
-    zero = jax.tree.map(np.zeros_like, task.init(jax.random.key(0)))
-    assert evaluate(task, zero, "test")["loss_nats"] == pytest.approx(math.log(3), rel=1e-6)
 
 
 def test_rows_that_fill_a_batch_count_for_nothing(folder):

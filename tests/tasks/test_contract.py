@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -122,6 +124,36 @@ def test_two_steps_lower_the_loss_of_a_batch(made):
     before = float(made.loss(made.init(jax.random.key(0)), carry, batch, None)[0])
     assert int(state.step) == 2
     assert before > losses[0] > losses[1]
+
+
+def squares(made):
+    """The mean square of what is asked for in the test: of sums of two numbers, or of scaled series."""
+    total, weight = 0.0, 0
+    for batch in made.evaluation(None, "test")[1]:
+        if made.name == "forecasting":
+            values = batch.future[batch.observed]
+        else:
+            examples = made.problem.examples(batch)
+            values = np.asarray(examples.targets)[np.asarray(examples.counted) & batch.mask[:, None]]
+        total, weight = total + np.sum(np.square(values, dtype=np.float64)), weight + values.size
+    return total / weight
+
+
+KNOWS_NOTHING = {
+    "language_modelling": ("bits_per_char", lambda made: math.log2(len(made.vocabulary))),
+    "classification": ("loss_nats", lambda made: math.log(3)),
+    "tagging": ("loss_nats", lambda made: math.log(3)),
+    "music": ("frame_nats", lambda made: 88 * math.log(2)),
+    "forecasting": ("mse", squares),
+    "long_term": ("mse", squares),
+}
+"""What a model without knowledge costs: all classes alike, each key as likely as not, or 0 for every number."""
+
+
+def test_a_model_that_knows_nothing_costs_what_theory_says(made):
+    zero = jax.tree.map(jnp.zeros_like, made.init(jax.random.key(0)))
+    metric, cost = KNOWS_NOTHING[made.name]
+    assert evaluate(made, zero, "test")[metric] == pytest.approx(cost(made), rel=1e-5)
 
 
 def test_metrics_carry_their_unit_and_hold_the_objective(made):

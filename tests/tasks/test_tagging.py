@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 
 import jax
 import numpy as np
@@ -16,7 +15,7 @@ from seqmodels.data.sources import DataError
 from seqmodels.tasks.tagged_view import TaggedView
 from seqmodels.tasks.tagging import WordTagger
 from seqmodels.tasks.writer import Writer
-from seqmodels.training.evaluation import evaluate, means, measure
+from seqmodels.training.evaluation import means, measure
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +65,6 @@ def test_measures_are_those_of_every_sentence_by_itself(characters, directions, 
     sentences = [sentence.words for sentence in task.data.test]
     tagged = list(itertools.chain.from_iterable(task.tag(params, sentences)))
     assert tagged == [task.classes[place] for place in found]
-
-
-def test_a_model_that_knows_nothing_costs_the_logarithm_of_the_classes(folder):
-    task = made(folder)
-    zero = jax.tree.map(np.zeros_like, task.init(jax.random.key(0)))
-    assert evaluate(task, zero, "test")["loss_nats"] == pytest.approx(math.log(3), rel=1e-6)
 
 
 def test_words_beyond_a_length_count_for_nothing(folder):
