@@ -209,6 +209,27 @@ def test_trials_side_by_side_are_what_each_is_alone(folder):
     assert sums["grad_norm"][1] == 2.0
 
 
+def differ(one, other):
+    """Whether every array differs, but for those that are the same by their nature, such as biases of 0."""
+    return all(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (one, other)), strict=True) if np.ptp(a) > 0)
+
+
+def test_trials_share_neither_parameters_nor_examples_nor_noise(folder, monkeypatch):
+    task = made(folder, "task.trials=3", "model.output_dropout=0.5", "run.seed=5", toml=PARITY)
+    params, batch = task.init(jax.random.key(0)), next(task.batches(0))
+    read = jax.vmap(lambda trial: task.problem.examples(task.problem.of_trial(batch, trial)))
+    examples = read(jnp.arange(3, dtype=jnp.uint32))
+    for one, other in itertools.combinations(range(3), 2):
+        assert differ(*(jax.tree.map(lambda leaf, t=trial: leaf[t], params) for trial in (one, other)))
+        assert np.any(examples.inputs[one] != examples.inputs[other])
+    # With the same parameters and examples, only noise tells the trials apart.
+    monkeypatch.setattr(type(task.problem), "of_trial", lambda self, batch, trial: batch)
+    alike = jax.tree.map(lambda leaf: jnp.stack([leaf[0]] * 3), params)
+    noisy, quiet = (task.loss(alike, None, batch, key)[1][1]["loss_nats"][0] for key in (jax.random.key(1), None))
+    assert len(set(noisy.tolist())) == 3
+    np.testing.assert_allclose(quiet, quiet[0], rtol=1e-6)
+
+
 def test_a_trial_is_solved_when_every_sequence_is(folder):
     task = made(folder, "task.trials=3", toml=PARITY)
     means = {"solved_percent": np.array([100.0, 99.95, 100.0]), "loss_nats": np.full(3, 0.5), "accuracy": np.ones(3)}
