@@ -14,7 +14,8 @@ from seqmodels.errors import UserError
 
 _EXIT_CODES = """\
 exit codes: 0 done; 2 something you can mend, one line for each fault; 130 / 143 stopped by Ctrl-C / SIGTERM after
-everything was saved (--resume goes on); 1 a defect of the program, with its traceback"""
+everything was saved (train --resume, or the same sweep again, goes on); 1 a defect of the program, with its
+traceback"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
