@@ -11,7 +11,7 @@ from small import PLAIN, ROOT, environment, finished, python, result, rows, snap
 from seqmodels.cli import main
 from seqmodels.training.progress import format_measure
 
-COMMANDS = ("train", "evaluate", "generate", "predict", "analyze", "data", "benchmark", "sweep")
+COMMANDS = ("train", "evaluate", "generate", "plan", "predict", "analyze", "data", "benchmark", "sweep")
 
 
 def lines(capsys):
