@@ -46,7 +46,7 @@ def figure(piece: PlayedPiece, *, title: str) -> "Figure":
         "the probability of each key, given all frames before": piece.expected,
     }
     for axes, (heading, values) in zip(panels, halves.items(), strict=True):
-        rows = values.T[low:high]
+        rows = np.asarray(values).T[low:high]
         image = axes.imshow(
             rows, origin="lower", aspect="auto", extent=edges, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="none"
         )
