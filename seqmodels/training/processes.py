@@ -17,7 +17,7 @@ from seqmodels.errors import UserError
 LOST: Final = 3
 """The exit code of a process whose run ended because another process of it did."""
 
-_HEARTBEAT_S: Final = 60
+_HEARTBEAT_S: Final = 30
 _LONGEST_MESSAGE: Final = 2000
 
 
@@ -50,8 +50,9 @@ class Joining:
 def joined(joining: Joining) -> Iterator[None]:
     """A run of one process, or of several that have found each other; before JAX has been asked for its devices.
 
-    A process that leaves by an error takes the others with it at once: their next exchange fails, and they end with
-    the code `LOST`. It does not wait for them, as Python would at its exit.
+    A process that leaves by an error takes the others with it: their next exchange fails, and they end with the code
+    `LOST`; or else, after half a minute without a sign of life from it, JAX aborts them. It does not wait for them, as
+    Python would at its exit.
 
     Raises:
       UserError: if the processes do not find each other.

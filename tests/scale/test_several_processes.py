@@ -50,10 +50,15 @@ def test_when_one_is_killed_all_stop_and_a_restart_comes_to_the_same_end(whole):
         processes.start(*arguments(run.name))
         processes.waits_for((run / "checkpoints" / "000000010").exists)
         send(processes.children[1], signal.SIGKILL)
-        assert processes.wait() == [LOST, -signal.SIGKILL], processes.outputs()
-        said = processes.outputs()[0].splitlines()
-        assert "process 0 of 2 stops; most likely another one has ended or is out of reach" in said[-2]
-        assert said[-1] == "what was saved is unharmed; start all of them again with --resume"
+        mine, _ = processes.wait()
+        said = processes.outputs()[0]
+        # XLA may wait on, if it was between two exchanges; then it is JAX that ends the process.
+        assert mine in (LOST, -signal.SIGABRT), said
+        if mine == LOST:
+            assert "process 0 of 2 stops; most likely another one has ended or is out of reach" in said
+            assert said.endswith("what was saved is unharmed; start all of them again with --resume\n")
+        else:
+            assert "This most likely indicates that another task died" in said
     train_on(2, run.name, "--resume", number=2)
     assert rows(run) == rows(whole)
     assert_equal(restore(run).tree, restore(whole).tree)
