@@ -86,15 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_config(parser: argparse.ArgumentParser, changes: str) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
+    parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help=changes)
+
+
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.description = "Trains the model that a config file describes; the run folder is run.dir/run.name."
-    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
-    parser.add_argument(
-        "assignments",
-        metavar="KEY=VALUE",
-        nargs="*",
-        help="changes to the config, such as run.steps=200 data.path=my.txt model.cell.hidden_size=512",
-    )
+    _add_config(parser, "changes to the config, such as run.steps=200 data.path=my.txt model.cell.hidden_size=512")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, if there is one")
     parser.add_argument("--overwrite", action="store_true", help="remove the run in the folder, if there is one")
     parser.add_argument("--keys", action="store_true", help="print every key of this config's task and leave")
@@ -112,10 +111,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "Compiles a training step for many devices, which need not be there, and says what each would hold and what "
         "they would exchange. Nothing is trained."
     )
-    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
-    parser.add_argument(
-        "assignments", metavar="KEY=VALUE", nargs="*", help="changes, such as devices.mesh='{data=32, model=8}'"
-    )
+    _add_config(parser, "changes, such as devices.mesh='{data=32, model=8}'")
     parser.add_argument("--devices", type=_Whole(1), default=8, metavar="N", help="how many (default 8)")
 
 
@@ -198,8 +194,7 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
         "Measures what the training loop costs beside its steps: the same compiled step bare and inside the loop "
         "(data, rows of metrics, checkpoints), in turns."
     )
-    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
-    parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="changes to the config")
+    _add_config(parser, "changes to the config")
     parser.add_argument("--rounds", type=_Whole(1), default=7, help="pairs of measurements (default 7)")
     parser.add_argument("--steps", type=_Whole(1), default=100, help="steps in each measurement (default 100)")
 
@@ -209,8 +204,7 @@ def _add_devices(parser: argparse.ArgumentParser) -> None:
         "Times a training step on one device, on two, on four and so on, as many as there are, in turns. On a CPU "
         "JAX_NUM_CPU_DEVICES=2 makes two of one."
     )
-    parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
-    parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help="changes to the config")
+    _add_config(parser, "changes to the config")
     parser.add_argument("--rounds", type=_Whole(1), default=15, help="measurements of each (default 15)")
 
 

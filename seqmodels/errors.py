@@ -22,3 +22,13 @@ class UserError(Exception):
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+def first_line(error: BaseException) -> str:
+    r"""What an error says, in one line; its kind where it says nothing.
+
+    Example:
+      >>> first_line(OSError("no room\nwhatever"))
+      'no room'
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__

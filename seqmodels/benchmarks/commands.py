@@ -15,6 +15,7 @@ from seqmodels.engines import ENGINES
 from seqmodels.errors import UserError
 from seqmodels.tasks import TASKS
 from seqmodels.training.interrupts import exit_code
+from seqmodels.training.task import Task
 
 
 def benchmark(options: argparse.Namespace) -> int:
@@ -29,21 +30,22 @@ def benchmark(options: argparse.Namespace) -> int:
     return measures[options.what](options)
 
 
+def _task_of(options: argparse.Namespace) -> tuple[Task, Any]:
+    """What a config describes, and the config."""
+    schemas = {name: task.schema for name, task in TASKS.items()}
+    config = configs.load(Path(options.config), options.assignments, schemas)
+    return TASKS[config.task.name](config), config
+
+
 def _benchmark_loop(options: argparse.Namespace) -> int:
-    config = configs.load(
-        Path(options.config), options.assignments, {name: task.schema for name, task in TASKS.items()}
-    )
-    found = overhead.measure(TASKS[config.task.name](config), config, rounds=options.rounds, steps=options.steps)
+    found = overhead.measure(*_task_of(options), rounds=options.rounds, steps=options.steps)
     for line in overhead.report(found):
         print(line, flush=True)
     return 0
 
 
 def _benchmark_devices(options: argparse.Namespace) -> int:
-    config = configs.load(
-        Path(options.config), options.assignments, {name: task.schema for name, task in TASKS.items()}
-    )
-    found = sharing.measure(TASKS[config.task.name](config), config, rounds=options.rounds)
+    found = sharing.measure(*_task_of(options), rounds=options.rounds)
     for line in sharing.report(found):
         print(line, flush=True)
     return 0

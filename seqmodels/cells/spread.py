@@ -45,7 +45,7 @@ def spread(x: Array, axis: int, over: str = MODEL) -> Array:
     axes: list[Any] = [PartitionSpec.UNCONSTRAINED] * x.ndim
     axes[axis] = over
     spec = PartitionSpec(*axes)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-    shared: Array = jax.lax.with_sharding_constraint(x, spec)  # type: ignore[no-untyped-call]
+    shared: Array = jax.lax.with_sharding_constraint(x, spec)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     return shared
 
 

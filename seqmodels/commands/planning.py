@@ -15,7 +15,7 @@ from seqmodels.tasks import TASKS
 def plan(options: argparse.Namespace) -> int:
     """Compiles a training step for devices that are not there; see `seqmodels plan --help`."""
     jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-    jax.config.update("jax_num_cpu_devices", options.devices)  # type: ignore[no-untyped-call]
+    jax.config.update("jax_num_cpu_devices", options.devices)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     config = configs.load(Path(options.config), options.assignments, SCHEMAS)
     for line in describe(make_plan(TASKS[config.task.name](config), config)):
         say(line)

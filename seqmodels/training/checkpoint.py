@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import jax
 
-from seqmodels.errors import UserError
+from seqmodels.errors import UserError, first_line
 from seqmodels.training.leaves import differences, named_leaves
 from seqmodels.training.manifest import (
     DamagedError,
@@ -155,7 +155,7 @@ class Checkpoints:
                     said = f"{failed}: its folder is gone; was the run folder deleted or moved?"
                     raise CheckpointError(said) from error
                 remedy = "make room on the disk or make it writable, then resume from the last checkpoint"
-                raise CheckpointError(f"{failed}: {_reason(error)}; {remedy}") from error
+                raise CheckpointError(f"{failed}: {first_line(error)}; {remedy}") from error
 
     def restore(self, like: Tree, step: int | None = None) -> Restored[Tree]:
         """Reads the newest checkpoint that is undamaged, or that of one step.
@@ -195,7 +195,7 @@ class Checkpoints:
                 if leads():
                     self._remove_all_but([earlier for earlier in self.steps() if earlier <= step])
             except OSError as error:
-                raise CheckpointError(f"cannot remove checkpoints in {self.folder}: {_reason(error)}") from error
+                raise CheckpointError(f"cannot remove checkpoints in {self.folder}: {first_line(error)}") from error
 
     def read_extra(self, step: int | None = None) -> Mapping[str, Any]:
         """Reads the JSON of the checkpoint that `restore` would take; raises as `restore`."""
@@ -310,7 +310,3 @@ def _check_same_model(folder: Path, manifest: Manifest, wanted: Mapping[str, Any
         more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
         headline = f"checkpoint {folder} is of another model; use the config it was saved with, or start a new run"
         raise CheckpointError(headline, *faults[:_SHOWN_FAULTS], *more)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -68,12 +68,7 @@ class Placement(NamedTuple):
 
     def like_batch(self, batch: PyTree) -> PyTree:
         """The shapes of a training batch with the place of every array."""
-
-        def leaf(x: Any) -> jax.ShapeDtypeStruct:
-            sharding = self._sharding(*self._rows(x, self.batch_axis))
-            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)  # type: ignore[no-untyped-call]
-
-        return jax.tree.map(leaf, batch)
+        return jax.tree.map(lambda x: _shape(x, self._sharding(*self._rows(x, self.batch_axis))), batch)
 
     def put_state(self, state: TrainState) -> TrainState:
         """Puts a state on the devices."""
@@ -82,11 +77,7 @@ class Placement(NamedTuple):
 
     def like(self, shapes: TrainState) -> TrainState:
         """The shapes of a state with the place of every array."""
-
-        def leaf(x: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)  # type: ignore[no-untyped-call]
-
-        placed: TrainState = jax.tree.map(leaf, shapes, self.state_shardings(shapes))
+        placed: TrainState = jax.tree.map(_shape, shapes, self.state_shardings(shapes))
         return placed
 
     def state_shardings(self, state: TrainState) -> PyTree:
@@ -129,3 +120,8 @@ def _put(x: Any, sharding: NamedSharding) -> jax.Array:
     whole = np.asarray(x)
     array: jax.Array = jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
     return array
+
+
+def _shape(x: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+    """The shape of an array with its place."""
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)  # type: ignore[no-untyped-call]  # JAX leaves it untyped

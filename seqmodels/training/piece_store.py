@@ -10,6 +10,7 @@ from typing import Any, Final
 import jax
 import jax.numpy as jnp
 
+from seqmodels.errors import first_line
 from seqmodels.training.array_store import read_arrays, write_arrays
 from seqmodels.training.manifest import DamagedError, array_sha256
 from seqmodels.training.pieces import Piece, Region
@@ -66,8 +67,7 @@ def read_pieces(
             (elements,) = read_arrays(folder / part["file"], [f"{name}{region}"]).values()
             elements = elements.view(jnp.dtype(leaves[name]["dtype"]))
         except Exception as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise DamagedError(f"its arrays cannot be read ({reason})") from error
+            raise DamagedError(f"its arrays cannot be read ({first_line(error)})") from error
         if array_sha256(elements) != part["sha256"]:
             raise DamagedError(f"{name} is not the array that was saved (its sha256 differs)")
         found[name].append(Piece(region, elements))

@@ -124,7 +124,8 @@ def assemble(like: Any, pieces: Iterable[Piece]) -> jax.Array:
     array: jax.Array = jax.make_array_from_callback(
         tuple(like.shape),
         like.sharding,
-        lambda index: part(Region.of(index, like.shape)),  # type: ignore[arg-type]
+        # JAX says that an index may be None; it is not where the process has a device of the array
+        lambda index: part(Region.of(index, like.shape)),  # type: ignore[arg-type]  # see above
     )
     return array
 

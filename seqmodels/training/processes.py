@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from seqmodels.cells.base import PyTree
-from seqmodels.errors import UserError
+from seqmodels.errors import UserError, first_line
 
 LOST: Final = 3
 """The exit code of a process whose run ended because another process of it did."""
@@ -69,7 +69,7 @@ def joined(joining: Joining) -> Iterator[None]:
         )
     except (RuntimeError, ValueError) as error:
         where = joining.coordinator or "the cluster that was detected"
-        raise UserError(f"the processes of the run did not find each other at {where}: {_first_line(error)}") from error
+        raise UserError(f"the processes of the run did not find each other at {where}: {first_line(error)}") from error
     try:
         yield
     except UserError as error:
@@ -78,10 +78,10 @@ def joined(joining: Joining) -> Iterator[None]:
         _leave(
             LOST,
             f"process {jax.process_index()} of {jax.process_count()} stops; most likely another one has ended or is "
-            f"out of reach ({_first_line(error)})",
+            f"out of reach ({first_line(error)})",
             "what was saved is unharmed; start all of them again with --resume",
         )
-    jax.distributed.shutdown()  # type: ignore[no-untyped-call]
+    jax.distributed.shutdown()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
 
 
 def leads() -> bool:
@@ -145,7 +145,7 @@ class SharedSignal:
     """
 
     def __init__(self, mesh: jax.sharding.Mesh) -> None:
-        apart, copied = PartitionSpec(mesh.axis_names), PartitionSpec()  # type: ignore[no-untyped-call]
+        apart, copied = PartitionSpec(mesh.axis_names), PartitionSpec()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
         self._apart = NamedSharding(mesh, apart)
         self._largest = jax.jit(lambda x, link: (x.max(), link), out_shardings=NamedSharding(mesh, copied))
         self._asked: jax.Array | None = None
@@ -190,7 +190,3 @@ def _leave(code: int, *lines: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
