@@ -85,7 +85,7 @@ def _measure(loop: Loop, rounds: int, steps: int) -> Overhead:
     done = int(state.step)
     does: dict[str, Callable[[], object]] = {
         "row of metrics": lambda: loop.folder.metrics.append({"step": done, **means(jax.device_get(state.sums))}),
-        "checkpoint": lambda: loop.checkpoints.save(done, state, loop.task.extra()),
+        "checkpoint": lambda: loop.record.save(state, {}),
         "validation": lambda: evaluate(loop.task, state.result, "valid", loop.placement.put_rows),
     }
     for name, do in does.items():

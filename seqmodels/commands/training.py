@@ -143,7 +143,7 @@ def _folder(config: Any, *, resume: bool, overwrite: bool) -> RunFolder:
 
 def _introduce(task: Task, loop: Loop) -> None:
     """What is trained, on what, where."""
-    sizes = [leaf.size for leaf in jax.tree.leaves(loop.like().params)]
+    sizes = [leaf.size for leaf in jax.tree.leaves(loop.record.like.params)]
     for line in task.describe():
         loop.progress.note(line)
     mesh, processes = loop.placement.mesh, jax.process_count()
@@ -163,7 +163,7 @@ def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted)
         "config": name,
         "steps": fitted.steps,
         "best_step": fitted.best_step,
-        "seconds": loop.seconds,
+        "seconds": loop.record.seconds,
         "metrics": fitted.metrics,
         "baselines": baselines,
     }
@@ -188,7 +188,7 @@ def _conclude(name: str, run: RunFolder, task: Task, loop: Loop, fitted: Fitted)
             faults.append(f"{path} cannot be written: {error.strerror}; all else is done")
     run.write_json("result.json", result)  # last, since it says that the run is finished
     show(fitted.metrics, baselines)
-    say(f"{loop.seconds:,.0f} s; result, samples and curves are in {run.path}")
+    say(f"{loop.record.seconds:,.0f} s; result, samples and curves are in {run.path}")
     if faults:
         raise UserError(*faults)
 

@@ -77,7 +77,7 @@ class BadStep(NamedTuple):
             with together():
                 if leads():
                     _write(path, arrays, about)
-            Checkpoints(path).save(self.number - 1, self.state, {})
+            Checkpoints(path).save(self.number - 1, self.state.saved, {})
         except UserError as error:
             return str(error)
         return f"its batch and the state before it are in {path}"

@@ -14,18 +14,17 @@ import numpy as np
 from seqmodels.errors import UserError
 from seqmodels.training.bad_step_dump import BadStep
 from seqmodels.training.bad_steps import REMEDY, DivergedRun, NotFinite, Skips
-from seqmodels.training.checkpoint import CheckpointError, Checkpoints
 from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
 from seqmodels.training.groups import batched
 from seqmodels.training.interrupts import InterruptedRun, Interrupts
 from seqmodels.training.memory import TOO_LARGE, check_state, check_step
 from seqmodels.training.optimizers import Optimizer, learning_rate
-from seqmodels.training.processes import SharedSignal, leads, on_host
-from seqmodels.training.progress import Progress, TensorBoard
+from seqmodels.training.processes import SharedSignal
+from seqmodels.training.progress import Progress
+from seqmodels.training.record import Record
 from seqmodels.training.rows import training_row
 from seqmodels.training.run_folder import RunFolder
-from seqmodels.training.samples import add_sample, drop_samples_after
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.step import Step, TrainState, make_step
 from seqmodels.training.tables import Run, Training
@@ -92,12 +91,12 @@ class Loop:
             averaging=averaging,
             bad_steps=self.training.bad_steps,
         )
-        shardings = self.placement.state_shardings(self.like())
-        self.update = jax.jit(self.step.update, donate_argnums=0, out_shardings=shardings)
-        self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.run.keep_last)
+        like = self._like()
+        self.shardings = self.placement.state_shardings(like)
+        self.update = jax.jit(self.step.update, donate_argnums=0, out_shardings=self.shardings)
+        self.record = Record(self.task, self.run, self.folder, self.progress, self.placement.like(like))
         self.shared_signal = SharedSignal(self.placement.mesh)
-        self.tensorboard: TensorBoard | None = None
-        self._began = self._began_here = time.perf_counter()
+        self._began = time.perf_counter()
         self._compiled = False
         self._watch_clock(0)
 
@@ -114,12 +113,17 @@ class Loop:
             state = self.train(state, watch, interrupts)
             return self._finish(state)
 
-    @property
-    def seconds(self) -> float:
-        """How long the run has taken, the parts before a resume included."""
-        return time.perf_counter() - self._began
+    def begin(self) -> tuple[TrainState, Watch]:
+        """The saved state, if there is one, with the files cut back to it; else a new one."""
+        check_state(self.record.like, jax.local_devices()[0])
+        if not self.record.checkpoints.steps():
+            return self._new()
+        state, watch, seconds = self._restore()
+        self.progress.note(f"resumed at step {int(state.step):,}")
+        self.record.add_seconds(seconds)
+        return state, watch
 
-    def like(self) -> TrainState:
+    def _like(self) -> TrainState:
         """The shapes and types of the state, without computing it; raises UserError if they are beyond all counting."""
         try:
             state: TrainState = jax.eval_shape(self.step.init, make_seeds(self.run.seed).init)
@@ -127,48 +131,20 @@ class Loop:
             raise UserError(f"the model is too large for any device ({error}); {TOO_LARGE}") from error
         return state
 
-    def begin(self) -> tuple[TrainState, Watch]:
-        """The saved state, if there is one, with the files cut back to it; else a new one."""
-        check_state(self.placement.like(self.like()), jax.local_devices()[0])
-        if not self.checkpoints.steps():
-            return self._new()
-        state, watch, seconds = self._restore()
-        self.progress.note(f"resumed at step {int(state.step):,}")
-        self._began -= seconds
-        return state, watch
-
     def _new(self) -> tuple[TrainState, Watch]:
         """The state before the first step."""
-        self.folder.metrics.truncate_after(0)
-        drop_samples_after(self.folder, -1)
-        init = jax.jit(self.step.init, out_shardings=self.placement.state_shardings(self.like()))
-        state: TrainState = init(make_seeds(self.run.seed).init)
-        self._show_from(1)
-        self._sample(state, 0)
+        self.record.clear()
+        state: TrainState = jax.jit(self.step.init, out_shardings=self.shardings)(make_seeds(self.run.seed).init)
+        self.record.sample(state)
         return state, Watch.start(self.watchers)
 
     def _restore(self, step: int | None = None) -> tuple[TrainState, Watch, float]:
-        """The state of the newest whole checkpoint, or of that of `step`, and the run's seconds; files are cut back."""
-        restored = self.checkpoints.restore(self._saved(self.placement.like(self.like())), step)
-        for line in restored.skipped:
-            self.progress.note(line)
-        self.folder.metrics.truncate_after(restored.step)
-        drop_samples_after(self.folder, restored.step)
-        self._show_from(restored.step + 1)
+        """The state of the newest whole checkpoint, or of that of `step`, and the run's seconds until then."""
+        restored = self.record.restore(step)
         extra, state = restored.extra, restored.tree
         if self.training.bad_steps.name == "skip":
             state = state.replace(skips=Skips.start(**extra.get("skips", {})))  # older checkpoints have none
         return self.placement.put_state(state), Watch.from_json(extra["watch"]), extra["seconds"]
-
-    @staticmethod
-    def _saved(state: TrainState) -> TrainState:
-        """What a checkpoint has as arrays: the same whatever is done about bad steps, which a resume may change."""
-        return state.replace(skips=None)
-
-    def _show_from(self, step: int) -> None:
-        """Opens TensorBoard's events, of which those from `step` on are hidden."""
-        if self.run.tensorboard and leads():
-            self.tensorboard = TensorBoard(self.folder.path / "tensorboard", first_step=step)
 
     def train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None = None) -> TrainState:
         """Steps until the end (or until step `until`), an early stop or a signal, bad steps dealt with."""
@@ -194,7 +170,7 @@ class Loop:
             if not self._compiled:
                 jax.block_until_ready(state)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
                 self._compiled = True
-                waited = time.perf_counter() - self._began_here
+                waited = time.perf_counter() - self._began
                 self.progress.note(f"first step done after {waited:.1f} s, compilation included")
                 self._watch_clock(done)
             # Once: what comes later is for the next step, with a save of its own.
@@ -228,7 +204,7 @@ class Loop:
             f"step {step:,} is not finite: back to step {last:,}, from where it is left out and the rate is multiplied "
             f"by {rollbacks.scale:g}"
         )
-        self.checkpoints.drop_after(last)
+        self.record.checkpoints.drop_after(last)
         state, watch = self._restore(last)[:2] if last else self._new()
         watch.rollbacks = rollbacks
         self._watch_clock(last)
@@ -242,15 +218,11 @@ class Loop:
         """Puts a bad step into the run folder; the error that says so."""
         number = self.training.accumulate
         origins = [self.task.origin(place) for place in range((step - 1) * number, step * number)]
-        bad = BadStep.of(self.step, self._saved(state), next(self.batches(step - 1)), origins)
+        bad = BadStep.of(self.step, state, next(self.batches(step - 1)), origins)
         return DivergedRun(f"{bad.describe()}; {bad.write(self.folder)}; {self.training.bad_steps.remedy}")
 
     def _look(self, state: TrainState, done: int, watch: Watch, *, save: bool) -> TrainState:
-        """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order.
-
-        A row is on the disk before the checkpoint that includes its step, so that a run killed in between writes it
-        again in place of losing it.
-        """
+        """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order."""
         last = done == self.run.steps
         every = (self.run.log_every, self.run.validate_every, self.run.checkpoint_every)
         logs, validates, saves = (last or done % steps == 0 for steps in every)
@@ -269,9 +241,9 @@ class Loop:
                 self.progress.note(f"averaging begins after step {done:,}")
             row |= validation
         if row:
-            self._write(done, row)
+            self.record.write(done, row)
         if score is not None:
-            self._sample(state, done)
+            self.record.sample(state)
         if save or saves or gained:
             self._save(state, done, watch, score)
         elif score is None:
@@ -311,38 +283,16 @@ class Loop:
         self.progress.validation(done, row)
         return row
 
-    def _write(self, done: int, row: dict[str, float]) -> None:
-        """One row of metrics, on the disk and for TensorBoard."""
-        self.folder.metrics.append({"step": done, **row})
-        if self.tensorboard is not None:
-            self.tensorboard.write(done, row)
-
-    def _sample(self, state: TrainState, done: int) -> None:
-        """A text written by the model as it is now."""
-        # One process writes: the parameters go to it whole, since the others do not take part.
-        params = state.result if jax.process_count() == 1 else on_host(state.result)
-        text = self.task.sample(params) if leads() else None
-        if text is not None:
-            add_sample(self.folder, done, text)
-            self.progress.text(f"sample after step {done:,}", text)
-
     def _save(self, state: TrainState, done: int, watch: Watch, score: float | None) -> None:
         """A checkpoint of all that the run needs to go on; `_look` has seen that it is finite."""
         skips = Skips.start() if state.skips is None else state.skips
-        extra = {**self.task.extra(), "watch": watch.to_json(), "skips": skips.to_json(), "seconds": self.seconds}
         due = self._due_before(done + 1) if self.training.bad_steps.name == "rollback" else None
-        self.checkpoints.save(done, self._saved(state), extra, score=score, keep=due)
+        self.record.save(state, {"watch": watch.to_json(), "skips": skips.to_json()}, score=score, keep=due)
 
     def _finish(self, state: TrainState) -> Fitted:
         """Validation and test of the best checkpoint."""
         steps = int(state.step)
-        best = self.checkpoints.best_step()
-        if best is not None and best != steps:
-            try:
-                like = self._saved(self.placement.like(self.like()))
-                state = self.checkpoints.restore(like, best).tree
-            except CheckpointError as error:
-                self.progress.note(f"{error}; measuring the last state in its place")
+        state = self.record.best(state)
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
         put = self.placement.put_rows
         sums = {split: measure(self.task, state.result, split, put) for split in ("valid", "test")}

@@ -49,6 +49,11 @@ class TrainState(struct.PyTreeNode):  # type: ignore[no-untyped-call]  # flax le
         """The parameters to validate and use: the average where there is one."""
         return self.params if self.average is None else self.average
 
+    @property
+    def saved(self) -> "TrainState":
+        """What a checkpoint has as arrays: the same whatever is done about bad steps, which a resume may change."""
+        return self.replace(skips=None)
+
 
 class Attempt(NamedTuple):
     """What a step comes to, before it is known whether all of it is finite.
