@@ -202,20 +202,21 @@ class TextModel:
         sums = {"loss_nats": (total, weight)}
         if isinstance(self.vocabulary, BytePairs):
             sums["bytes_per_token"] = (jnp.where(mask, jnp.asarray(self.vocabulary.sizes)[targets], 0.0).sum(), weight)
-        loss = total / self._divisor(rows, weight)
+        divisor = weight if self.config.task.loss == "mean" else rows
+        loss = total / divisor
         if key is not None and (penalty := self._penalty(ys, dropped)) is not None:
-            loss = loss + penalty * weight / self._divisor(rows, weight)
+            loss = loss + penalty * weight / divisor
         return loss, (carry, sums)
 
-    def _divisor(self, rows: int, weight: Array) -> Array | float:
-        """What the sum over a window is divided by.
+    def pace(self, batch: Batch) -> float:
+        """Where windows differ in length, a short one makes a small step, so that every symbol weighs the same.
 
-        Where windows differ in length it is the same for all of them, so that every symbol weighs the same in the end
-        and a short window makes a small step.
+        A sum over time makes it small by itself. Merity, Keskar & Socher (2018).
         """
-        if self.config.task.loss == "sum_over_time":
-            return float(rows)
-        return float(rows * self.config.data.window) if self.config.data.variable_window else weight
+        data = self.config.data
+        if not data.variable_window or self.config.task.loss == "sum_over_time":
+            return 1.0
+        return float(batch.inputs.shape[1] / data.window)
 
     def _penalty(self, ys: Array, dropped: Array) -> Array | None:
         """AR and TAR of a window's outputs before and after their dropout [batch, time, F]; None without either.

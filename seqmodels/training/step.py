@@ -12,7 +12,7 @@ from seqmodels.cells.base import Array, PyTree
 from seqmodels.training.bad_steps import BadSteps, Skips, is_finite
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Averaging
-from seqmodels.training.task import Repeated, Sums, Trainable
+from seqmodels.training.task import Paced, Repeated, Sums, Trainable
 
 NEVER: Final = 2**31 - 1
 """A step that no run comes to."""
@@ -100,7 +100,7 @@ def make_step(
 
     Args:
       task: gives parameters, carry and loss.
-      optimizer: its updates are multiplied by `state.scale`.
+      optimizer: its updates are multiplied by `state.scale`, and by the task's pace if it has one.
       seed: of all noise.
       accumulate: number of batches in a step; their gradients are averaged, their carry is handed on.
       averaging: what kind of average is kept.
@@ -145,7 +145,8 @@ def make_step(
         key = jax.random.fold_in(make_seeds(seed).noise, state.step)
         loss, grads, carry, sums = gradients(state, batches, key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
+        scale = state.scale * task.pace(batches) if isinstance(task, Paced) else state.scale
+        updates = jax.tree.map(lambda u: (u * scale).astype(u.dtype), updates)
         params = optax.apply_updates(state.params, updates)
         norm = jax.vmap(optax.tree.norm)(grads).mean() if isinstance(task, Repeated) else optax.tree.norm(grads)
         new = state.replace(

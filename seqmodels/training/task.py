@@ -42,6 +42,17 @@ class Repeated(Trainable, Protocol):
         """How many models."""
 
 
+@runtime_checkable
+class Paced(Trainable, Protocol):
+    """What has a pace makes steps of different lengths.
+
+    A loss that is multiplied instead does not: it comes before the cap by norm, and Adam divides it out again.
+    """
+
+    def pace(self, batch: Any) -> float:
+        """What the update is multiplied by, from the shapes of what a step reads."""
+
+
 class Task(Trainable, Protocol):
     """One application: data, model, loss, metrics, and what to show.
 

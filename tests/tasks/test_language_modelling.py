@@ -365,7 +365,7 @@ def test_a_window_of_one_step_has_no_change_to_punish(folder):
     assert np.isfinite(loss)
 
 
-def test_every_symbol_weighs_the_same_in_windows_of_any_length(folder):
+def test_a_short_window_makes_a_small_step(folder):
     made = task(folder, "data.variable_window=true", "data.window=20")
     params = made.init(jax.random.key(0))
     read = batches(made, 30)
@@ -373,7 +373,11 @@ def test_every_symbol_weighs_the_same_in_windows_of_any_length(folder):
     assert 2 <= len(lengths) <= 10
     for batch in read[:2]:
         loss, (_, sums) = made.loss(params, made.initial_carry(params), batch, None)
-        assert float(loss) == pytest.approx(float(sums["loss_nats"][0]) / (4 * 20), rel=1e-6)
+        total, weight = sums["loss_nats"]
+        assert float(loss) == pytest.approx(float(total / weight), rel=1e-6)
+        assert made.pace(batch) == batch.inputs.shape[1] / 20
+        assert task(folder).pace(batch) == 1.0
+        assert task(folder, "data.variable_window=true", "task.loss=sum_over_time").pace(batch) == 1.0
     assert ", ".join(map(str, made.stream.windows)) in made.describe()[1]
 
 

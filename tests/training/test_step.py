@@ -10,6 +10,7 @@ import pytest
 from oracles import assert_close, assert_equal
 
 from seqmodels.training.bad_steps import BadSteps
+from seqmodels.training.optimizers import Adam
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.step import add_sums, make_step, zero_sums
 from seqmodels.training.tables import Averaging
@@ -159,6 +160,19 @@ def test_the_scale_multiplies_the_update():
     whole, half = update(state, batch(0)), update(state.replace(scale=jnp.float32(0.5)), batch(0))
     expected = jax.tree.map(lambda a, b: a + 0.5 * (b - a), state.params, whole.params)
     assert_close(half.params, expected, np.float32)
+    assert_equal(half.opt_state, whole.opt_state)
+
+
+def test_the_pace_multiplies_the_update_after_the_cap_and_what_the_optimizer_divides_by():
+    class Slow(Quiet):
+        def pace(self, batch):
+            return batch[0].shape[1] / 6
+
+    optimizer = Adam(learning_rate=0.1, clip_norm=0.1).build(10)
+    state, update = start(Quiet(), optimizer)
+    _, slow = start(Slow(), optimizer)
+    whole, half = update(state, batch(0)), slow(state, batch(0))
+    assert_close(half.params, jax.tree.map(lambda a, b: a + 0.5 * (b - a), state.params, whole.params), np.float32)
     assert_equal(half.opt_state, whole.opt_state)
 
 
