@@ -167,7 +167,7 @@ def _part(name: str) -> Any:
       DataError: if the package is not installed.
     """
     if importlib.util.find_spec("tokenizers") is None:
-        raise DataError('data.unit=bpe needs a package more: pip install "seqmodels[bpe]"')
+        raise DataError('data.unit=bpe needs a package more: pip install "seqmodels[tokenizers]"')
     return importlib.import_module(f"tokenizers.{name}")
 
 
