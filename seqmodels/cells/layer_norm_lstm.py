@@ -102,8 +102,11 @@ class LayerNormLSTM(GatedCell):
 
     def initial_state(self, params: LayerNormLSTMParams, batch_shape: tuple[int, ...] = ()) -> LayerNormLSTMState:
         """Zeros."""
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
-        return LayerNormLSTMState(h=zeros, c=zeros)
+
+        def zeros() -> Array:
+            return jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
+
+        return LayerNormLSTMState(h=zeros(), c=zeros())
 
     def hidden(self, state: LayerNormLSTMState) -> Array:
         """The output h."""

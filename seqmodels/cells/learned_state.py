@@ -41,7 +41,8 @@ class LearnedState(Wrapper):
         """The learned state, one copy for each row."""
 
         def leaf(x: Array) -> Array:
-            return jnp.broadcast_to(cast(x, state_dtype(x.dtype)), (*batch_shape, *x.shape))
+            wide = cast(x, state_dtype(x.dtype))
+            return jnp.array(jnp.broadcast_to(wide, (*batch_shape, *x.shape)))  # a copy: it may be given away
 
         return jax.tree.map(leaf, params.state)
 

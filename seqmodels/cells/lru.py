@@ -105,8 +105,11 @@ class LRU(LinearCell):
 
     def initial_state(self, params: LRUParams, batch_shape: tuple[int, ...] = ()) -> LRUState:
         """Zeros."""
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.nu.dtype))
-        return LRUState(re=zeros, im=zeros)
+
+        def zeros() -> Array:
+            return jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.nu.dtype))
+
+        return LRUState(re=zeros(), im=zeros())
 
     def decay_params(self, params: LRUParams) -> tuple[Array, Array, Array]:
         """ν and θ, of which λ is made, and log γ, which belongs to them."""

@@ -119,8 +119,11 @@ class LSTM(GatedCell):
 
     def initial_state(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMState:
         """Zeros."""
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
-        return LSTMState(h=zeros, c=zeros)
+
+        def zeros() -> Array:
+            return jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
+
+        return LSTMState(h=zeros(), c=zeros())
 
     def hidden(self, state: LSTMState) -> Array:
         """The output h."""

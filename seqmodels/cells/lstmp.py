@@ -89,8 +89,11 @@ class LSTMP(GatedCell):
 
     def initial_state(self, params: LSTMPParams, batch_shape: tuple[int, ...] = ()) -> LSTMPState:
         """Zeros."""
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
-        return LSTMPState(m=zeros, c=zeros)
+
+        def zeros() -> Array:
+            return jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
+
+        return LSTMPState(m=zeros(), c=zeros())
 
     def hidden(self, state: LSTMPState) -> Array:
         """The output m before its projection."""

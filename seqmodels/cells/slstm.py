@@ -125,8 +125,11 @@ class SLSTM(GatedCell):
 
     def initial_state(self, params: SLSTMParams, batch_shape: tuple[int, ...] = ()) -> SLSTMState:
         """Zeros: nothing is stored."""
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
-        return SLSTMState(h=zeros, c=zeros, n=zeros, m=zeros)
+
+        def zeros() -> Array:
+            return jnp.zeros((*batch_shape, self.hidden_size), state_dtype(params.b.dtype))
+
+        return SLSTMState(h=zeros(), c=zeros(), n=zeros(), m=zeros())
 
     def hidden(self, state: SLSTMState) -> Array:
         """The output h."""

@@ -7,7 +7,7 @@ import pickle
 import jax
 import numpy as np
 import pytest
-from cases import BATCH, CELLS, INPUTS, STEPPED, name
+from cases import BATCH, CELLS, INPUTS, STEPPED, cast, name, problem
 
 import seqmodels as sm
 
@@ -44,6 +44,13 @@ def test_parameters_and_state_have_the_default_type(cell, double):
         assert all(leaf.shape[:2] == (BATCH, 2) for leaf in jax.tree.leaves(state))
         shapes = [leaf.shape for leaf in jax.tree.leaves(alone)]
         assert shapes == [leaf.shape[2:] for leaf in jax.tree.leaves(state)]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=name)
+def test_every_array_of_a_state_may_be_given_away(cell):
+    params = jax.device_put(cast(problem(cell).params, np.float32))
+    leaves = jax.tree.leaves((params, cell.initial_state(params), cell.initial_state(params, (2,))))
+    assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
 
 
 @pytest.mark.parametrize("cell", STEPPED, ids=name)
