@@ -36,6 +36,19 @@ def check_size(name: str, size: int) -> None:
         raise ValueError(f"{name} must be at least 1 (got {size})")
 
 
+def check_float(name: str, x: Array) -> None:
+    """Raises AssertionError unless `x` is of a float type: in integers weights, gates and states would be cut to 0."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise AssertionError(f"{name} must be of a float type (got {x.dtype}{list(x.shape)})")
+
+
+def check_state_types(state: PyTree, like: PyTree) -> None:
+    """Raises AssertionError where a state has other than floats and `like`, of the same structure, has floats."""
+    for leaf, wanted in zip(jax.tree.leaves(state), jax.tree.leaves(like), strict=True):
+        if jnp.issubdtype(wanted.dtype, jnp.floating):
+            check_float("the state", leaf)
+
+
 def compute_dtype(params: PyTree) -> jnp.dtype:
     """The floating type of parameters that were cast to one."""
     return next(leaf.dtype for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating))
@@ -166,6 +179,7 @@ class GatedCell(Cell):
     @final
     def step(self, params: PyTree, state: PyTree, x_t: Array) -> tuple[PyTree, Array]:
         """Advances by one time step without noise; derived from the parts above."""
+        check_float("x_t", x_t)
         gate_params = cast(self.gate_params(params), self.hidden(state).dtype)
         params = cast(params, x_t.dtype)
         state = self.advance(params, gate_params, state, self.project(params, x_t), None)
@@ -211,6 +225,7 @@ class LinearCell(Cell):
     @final
     def step(self, params: PyTree, state: PyTree, x_t: Array) -> tuple[PyTree, Array]:
         """Advances by one time step; derived from the parts above."""
+        check_float("x_t", x_t)
         decay_params = cast(self.decay_params(params), state_dtype(x_t.dtype))
         params = cast(params, x_t.dtype)
         a, b = self.coefficients(params, decay_params, x_t)

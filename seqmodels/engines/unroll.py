@@ -9,7 +9,16 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from seqmodels.cells.base import Array, Cell, Composite, GatedCell, PyTree, cast, state_dtype
+from seqmodels.cells.base import (
+    Array,
+    Cell,
+    Composite,
+    GatedCell,
+    PyTree,
+    cast,
+    check_state_types,
+    state_dtype,
+)
 from seqmodels.engines.engine import Engine, Inputs, select
 from seqmodels.engines.registry import Call, check, choose
 
@@ -128,6 +137,7 @@ def _check(
         chex.assert_trees_all_equal_shapes(
             state, expected, custom_message="the state must be as cell.initial_state makes it"
         )
+        check_state_types(state, expected)
     check(cell, method)
 
 

@@ -37,6 +37,13 @@ def test_step_keeps_types(cell):
         assert jax.tree.map(lambda leaf: leaf.dtype, state) == jax.tree.map(lambda leaf: leaf.dtype, given.state)
 
 
+@pytest.mark.parametrize("cell", [sm.GRU(8), sm.MinGRU(8)], ids=name)
+def test_a_step_refuses_integers(cell):
+    given = cast(problem(cell), np.float32)
+    with pytest.raises(AssertionError, match=r"x_t must be of a float type \(got int32\[3, 5\]\)"):
+        cell.step(given.params, given.state, np.ones((BATCH, INPUTS), np.int32))
+
+
 @pytest.mark.parametrize(("cell", "method"), FEW_PAIRS, ids=name)
 def test_one_sequence_is_a_row_of_a_batch(cell, method):
     given = cast(problem(cell), np.float32)
