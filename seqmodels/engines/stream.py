@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from seqmodels.cells.base import Array, Cell, PyTree
+from seqmodels.cells.base import Array, Cell, Composite, PyTree, cast, check_state_types, state_dtype
 from seqmodels.engines.engine import select
 from seqmodels.engines.unroll import unroll
 
@@ -25,7 +25,7 @@ class Stream:
       state: the state to begin with, as `state` gave it; None: the initial one.
 
     Raises:
-      TypeError: for a layer that needs the whole sequence, such as `Bidirectional`.
+      TypeError: for a layer that needs the whole sequence, such as `Bidirectional`, or what holds one.
 
     Example:
       >>> import seqmodels as sm
@@ -37,14 +37,14 @@ class Stream:
     """
 
     def __init__(self, model: Any, params: PyTree, *, batch_shape: tuple[int, ...] = (), state: PyTree = None) -> None:
-        if not hasattr(model, "step"):
-            raise TypeError(f"{type(model).__name__} has no step: it needs the whole sequence and cannot be streamed")
+        if (part := _without_step(model)) is not None:
+            raise TypeError(f"{type(part).__name__} has no step: it needs the whole sequence and cannot be streamed")
         self._model = model
         self._params = params
         self._batch_shape = tuple(batch_shape)
         self._fresh = jax.jit(lambda params: model.initial_state(params, self._batch_shape))(params)
         self._state = _copy(self._fresh)
-        self._steps: dict[tuple[tuple[int, ...], Any], Any] = {}
+        self._steps: dict[tuple[Any, ...], Any] = {}
         self._apply = jax.jit(model.apply) if not isinstance(model, Cell) else None
         if state is not None:
             self.load(state)
@@ -59,24 +59,26 @@ class Stream:
 
         Raises:
           ValueError: if it is not of the shapes that this stream has.
+          AssertionError: if it is not of float types.
         """
         shapes = [jax.tree.map(jnp.shape, tree) for tree in (state, self._fresh)]
         if shapes[0] != shapes[1]:
             raise ValueError(f"the state must have the shapes {shapes[1]} (got {shapes[0]})")
-        self._state = _copy(state)
+        check_state_types(state, self._fresh)
+        self._state = _copy(jax.tree.map(lambda leaf: cast(leaf, state_dtype(leaf.dtype)), state))
 
     def step(self, x_t: ArrayLike) -> Array:
         """Reads one step of every row, compiled once for each type of input.
 
         Args:
-          x_t: [*batch_shape, D] for a cell; what the model's step reads, such as symbols [*batch_shape].
+          x_t: vectors [*batch_shape, D], or symbols, integers [*batch_shape], whichever the model's step reads.
 
         Returns:
           The outputs of the step.
         """
         x_t = jnp.asarray(x_t)
         self._check(x_t, 0)
-        kind = (x_t.shape, x_t.dtype)
+        kind = (x_t.shape, x_t.dtype, *(leaf.dtype for leaf in jax.tree.leaves(self._state)))
         if kind not in self._steps:
             step = jax.jit(self._model.step, donate_argnums=1)
             self._steps[kind] = step.lower(self._params, self._state, x_t).compile()
@@ -87,7 +89,7 @@ class Stream:
         """Reads several steps at once.
 
         Args:
-          xs: [*batch_shape, time, D] for a cell, [*batch_shape, time] for a model of symbols.
+          xs: vectors [*batch_shape, time, D], or symbols [*batch_shape, time].
 
         Returns:
           The outputs, [*batch_shape, time, ...].
@@ -112,10 +114,18 @@ class Stream:
 
     def _check(self, x: Array, axes: int) -> None:
         """Raises ValueError unless the inputs have the rows of this stream, and `axes` of time."""
-        features = int(isinstance(self._model, Cell))
+        features = int(isinstance(self._model, Cell) or jnp.issubdtype(x.dtype, jnp.floating))
         if x.shape[: len(self._batch_shape)] != self._batch_shape or x.ndim != len(self._batch_shape) + axes + features:
             wanted = [*map(str, self._batch_shape), *["time"] * axes, *["features"] * features]
             raise ValueError(f"the inputs must be [{', '.join(wanted)}] (got {list(x.shape)})")
+
+
+def _without_step(model: Any) -> Any:
+    """What of a cell or model has no step, if anything."""
+    if not hasattr(model, "step"):
+        return model
+    parts = model.parts if isinstance(model, Composite) else [model.cell] if hasattr(model, "cell") else []
+    return next((part for part in map(_without_step, parts) if part is not None), None)
 
 
 def _copy(tree: PyTree) -> PyTree:

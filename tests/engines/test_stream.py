@@ -8,7 +8,7 @@ from cases import BATCH, HIDDEN, INPUTS, STEPPED, cast, name, problem
 from oracles import assert_close, assert_equal
 
 import seqmodels as sm
-from seqmodels.models import LanguageModel
+from seqmodels.models import LanguageModel, SequenceModel
 
 
 @pytest.mark.parametrize("cell", STEPPED, ids=name)
@@ -41,6 +41,26 @@ def test_a_model_of_symbols():
     stream = sm.Stream(model, params, batch_shape=(BATCH,))
     scores = [stream.step(ids[:, 0])[:, None], stream.chunk(ids[:, 1:5]), stream.step(ids[:, 5])[:, None]]
     assert_close(np.concatenate(scores, axis=1), model.apply(params, ids)[1], np.float32)
+
+
+def test_a_model_of_vectors():
+    model = SequenceModel(INPUTS, sm.LSTM(HIDDEN), output_size=2)
+    params, xs = model.init(jax.random.key(0)), np.asarray(problem(model.cell).xs, np.float32)
+    stream = sm.Stream(model, params, batch_shape=(BATCH,))
+    ys = [stream.step(xs[:, 0])[:, None], stream.chunk(xs[:, 1:])]
+    assert_close(np.concatenate(ys, axis=1), model.apply(params, xs)[1], np.float32)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float64])
+def test_a_state_of_another_type_is_gone_on_from(dtype, x64):
+    cell = sm.GRU(HIDDEN)
+    given = cast(problem(cell), np.float32)
+    stream = sm.Stream(cell, given.params, batch_shape=(BATCH,))
+    stream.step(given.xs[:, 0])
+    stream.load(jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), given.state))
+    assert stream.state.h.dtype == np.promote_types(dtype, np.float32)
+    expected = sm.unroll(cell, given.params, given.xs[:, :1], jax.tree.map(lambda x: jnp.asarray(x, dtype), given.state))
+    assert_close(stream.step(given.xs[:, 0]), expected[1][:, 0], np.float32)
 
 
 def test_a_step_is_compiled_once(monkeypatch):
@@ -94,6 +114,8 @@ def test_what_it_refuses():
     params = cell.init(jax.random.key(0), INPUTS)
     with pytest.raises(TypeError, match="Bidirectional has no step"):
         sm.Stream(sm.Bidirectional(cell, cell), None)
+    with pytest.raises(TypeError, match="Bidirectional has no step"):
+        sm.Stream(LanguageModel(11, 6, sm.Stack([cell, sm.Bidirectional(cell, cell)])), None)
     stream = sm.Stream(cell, params, batch_shape=(2,))
     with pytest.raises(ValueError, match=r"must be \[2, features\] \(got \[3, 5\]\)"):
         stream.step(jnp.ones((3, INPUTS)))
@@ -103,3 +125,5 @@ def test_what_it_refuses():
         stream.reset([1, 0])
     with pytest.raises(ValueError, match="the state must have the shapes"):
         stream.load(cell.initial_state(params, (3,)))
+    with pytest.raises(AssertionError, match="the state must be of a float type"):
+        stream.load(jax.tree.map(lambda leaf: leaf.astype(int), stream.state))
