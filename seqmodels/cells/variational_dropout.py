@@ -45,6 +45,7 @@ class VariationalDropout(Wrapper):
 
     def __post_init__(self) -> None:
         """Checks the rates."""
+        super().__post_init__()
         check_rate("the rate of VariationalDropout", self.rate)
         if self.recurrent_rate is not None:
             check_rate("the recurrent_rate of VariationalDropout", self.recurrent_rate)

@@ -36,6 +36,7 @@ class WeightDrop(Wrapper):
 
     def __post_init__(self) -> None:
         """Checks the rate; a list of names becomes a tuple."""
+        super().__post_init__()
         check_rate("the rate of WeightDrop", self.rate)
         object.__setattr__(self, "names", tuple(self.names))
 

@@ -15,9 +15,18 @@ class Wrapper(GatedCell):
 
     Args:
       cell: the inner cell.
+
+    Raises:
+      TypeError: if the inner cell is not a gated one.
     """
 
     cell: GatedCell
+
+    def __post_init__(self) -> None:
+        """Checks the inner cell."""
+        if not isinstance(self.cell, GatedCell):
+            wrapper, inner = type(self).__name__, type(self.cell).__name__
+            raise TypeError(f"{wrapper} goes around a gated cell, such as LSTM or each cell of a Stack (got {inner})")
 
     @property
     def mixes_units(self) -> bool:  # type: ignore[override]  # a class variable elsewhere: here the inner cell decides

@@ -44,6 +44,7 @@ class Zoneout(Wrapper):
 
     def __post_init__(self) -> None:
         """Checks the rates; a list becomes a tuple."""
+        super().__post_init__()
         if not isinstance(self.rate, float | int):
             object.__setattr__(self, "rate", tuple(self.rate))
         for rate in self.rate if isinstance(self.rate, tuple) else (self.rate,):

@@ -63,6 +63,15 @@ def test_a_step_has_the_shapes_it_is_given(cell):
         assert new == state
 
 
+@pytest.mark.parametrize(
+    "wrapper", [sm.Zoneout, sm.VariationalDropout, sm.WeightDrop, sm.Residual, sm.LearnedState], ids=lambda w: w.__name__
+)
+@pytest.mark.parametrize("cell", [sm.MinGRU(8), sm.Stack([sm.LSTM(8)])], ids=name)
+def test_only_gated_cells_can_be_wrapped(wrapper, cell):
+    with pytest.raises(TypeError, match=rf"{wrapper.__name__} goes around a gated cell.*got {type(cell).__name__}\)"):
+        wrapper(cell)
+
+
 @pytest.mark.parametrize(("cell_name", "cell"), sm.cells.CELLS.items())
 def test_registered_cells_have_defaults_for_all_but_their_size(cell_name, cell):
     assert cell_name == cell_name.lower()
