@@ -47,6 +47,10 @@ class Engine(abc.ABC):
     kinds: ClassVar[tuple[type[Cell], ...]]
     side_by_side: ClassVar[bool] = True
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        jax.tree_util.register_static(cls)
+
     @abc.abstractmethod
     def run(
         self, cell: Any, params: PyTree, inputs: Inputs, observe: Callable[[PyTree], PyTree]

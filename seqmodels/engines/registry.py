@@ -26,10 +26,13 @@ def names_for(cell: Cell | Composite) -> tuple[str, ...]:
       >>> names_for(sm.LSTM(hidden_size=4))
       ('scan', 'fused', 'chunked', 'newton')
     """
+    return tuple(name for name, engine in ENGINES.items() if _can_run(engine, cell))
+
+
+def _can_run(engine: Engine, cell: Cell | Composite) -> bool:
     if isinstance(cell, Composite):
-        of_parts = [names_for(part) for part in cell.parts]
-        return tuple(name for name in ENGINES if all(name in names for names in of_parts))
-    return tuple(name for name, engine in ENGINES.items() if isinstance(cell, engine.kinds))
+        return all(_can_run(engine, part) for part in cell.parts)
+    return isinstance(cell, engine.kinds)
 
 
 class Call(NamedTuple):
@@ -145,11 +148,13 @@ def choose(cell: Cell, method: str | Engine, call: Call) -> Engine:
 def check(cell: Cell | Composite, method: str | Engine) -> None:
     """Raises ValueError if there is no such engine or it cannot run this kind of cell; names those that can."""
     usable = names_for(cell)
-    name = method.name if isinstance(method, Engine) else method
-    if name == "auto":
+    if method == "auto":
         return
-    if name not in ENGINES:
-        raise ValueError(f"there is no engine {name!r}; for this cell: 'auto', {', '.join(map(repr, usable))}")
-    if name not in usable:
+    engine = method if isinstance(method, Engine) else ENGINES.get(method)
+    if engine is None:
+        raise ValueError(f"there is no engine {method!r}; for this cell: 'auto', {', '.join(map(repr, usable))}")
+    if not _can_run(engine, cell):
         kind = type(cell).__name__
-        raise ValueError(f"the engine {name!r} cannot run a {kind}; those that can: {', '.join(map(repr, usable))}")
+        raise ValueError(
+            f"the engine {engine.name!r} cannot run a {kind}; those that can: {', '.join(map(repr, usable))}"
+        )

@@ -138,6 +138,22 @@ def test_equal_cells_share_one_trace():
     assert CountingRNN.traces > traces
 
 
+class OtherScan(sm.engines.Scan):
+    """An engine of the user's own, which no table knows."""
+
+    name = "other"
+    kinds = (sm.GatedCell,)
+
+
+def test_an_engine_is_a_value_of_whatever_origin():
+    cell = sm.Stack([sm.RNN(8)])
+    given = cast(problem(cell), np.float32)
+    found = jax.jit(lambda cell, engine: sm.unroll(cell, *given[:3], method=engine))(cell, OtherScan())
+    assert_close(found, sm.unroll(cell, *given[:3], method="scan"), np.float32)
+    with pytest.raises(ValueError, match="'other' cannot run a MinGRU"):
+        sm.unroll(sm.MinGRU(8), given.params, given.xs, method=OtherScan())
+
+
 def test_lists_and_tuples_of_cells_are_one():
     assert sm.Stack([sm.LSTM(8), sm.GRU(8)]) == sm.Stack((sm.LSTM(8), sm.GRU(8)))
     assert hash(sm.Stack([sm.LSTM(8), sm.GRU(8)])) == hash(sm.Stack((sm.LSTM(8), sm.GRU(8))))
