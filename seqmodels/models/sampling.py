@@ -73,7 +73,7 @@ class Sampling:
         if self.top_k is not None and self.top_k < logits.shape[-1]:
             least = jax.lax.top_k(logits, self.top_k)[0][..., -1:]
             logits = jnp.where(logits < least, -jnp.inf, logits)
-        if self.top_p is not None:
+        if self.top_p is not None and self.top_p < 1.0:  # rounded sums of many p come to 1 before the last
             falling = jnp.flip(jnp.sort(logits, axis=-1), axis=-1)
             p = jax.nn.softmax(falling, axis=-1)
             before = jnp.cumsum(p, axis=-1) - p

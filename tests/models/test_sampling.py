@@ -61,6 +61,11 @@ def test_however_small_top_p_is_the_likeliest_symbol_remains(p):
     np.testing.assert_array_equal(np.isfinite(restricted(Sampling(top_p=p), [0.0, 2.0, 1.0])), [False, True, False])
 
 
+def test_a_top_p_of_1_leaves_every_symbol():
+    logits = 3.0 * np.random.default_rng(0).normal(size=20_000)
+    assert np.isfinite(restricted(Sampling(top_p=1.0), logits)).all()
+
+
 def test_both_restrictions_together():
     found = restricted(Sampling(top_k=3, top_p=0.6), np.log([0.4, 0.3, 0.2, 0.1]))
     # Of the three likeliest, 4/9 and 3/9 are more than 0.6 together.
