@@ -78,7 +78,7 @@ def beam_search(
       At most `width` different beams, best first; fewer where there are not as many texts.
 
     Raises:
-      ValueError: for a length, width or penalty out of range.
+      ValueError: for a length, width, penalty or end out of range, or an empty prompt.
 
     Example:
       >>> import seqmodels as sm
@@ -96,6 +96,8 @@ def beam_search(
             f"length must be at least 0, width at least 1 and length_penalty at least 0 "
             f"(got {length}, {width} and {length_penalty})"
         )
+    if end is not None and not 0 <= end < model.vocabulary_size:
+        raise ValueError(f"end must be a symbol, from 0 to {model.vocabulary_size - 1} (got {end})")
     if length == 0:
         return [Beam(np.zeros(0, np.int32), 0.0, 0.0)]
     state, logits = read_prompt(model, params, jnp.asarray(prompt)[None])

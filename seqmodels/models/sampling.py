@@ -118,7 +118,13 @@ def _draw_chunk(
 
 @functools.partial(jax.jit, static_argnames=("model",))
 def read_prompt(model: LanguageModel, params: LanguageModelParams, prompt: Array) -> tuple[PyTree, Array]:
-    """The state and scores after a prompt [rows, time]."""
+    """The state and scores after a prompt [rows, time].
+
+    Raises:
+      ValueError: if it has another number of axes, or no symbol to go on from.
+    """
+    if prompt.ndim != 2 or prompt.shape[1] == 0:
+        raise ValueError(f"the prompt must be [rows, time] with at least one symbol (got {list(prompt.shape)})")
     state, logits = model.apply(params, prompt)
     return state, logits[:, -1]
 
@@ -146,6 +152,9 @@ def generate(
 
     Yields:
       Integers [rows, n] with n <= chunk, together [rows, length].
+
+    Raises:
+      ValueError: for a prompt of another form, when the first symbols are asked for.
     """
     state, logits = read_prompt(model, params, jnp.asarray(prompt))
     text = _Text(state, logits, None if sampling.repetition_penalty == 1.0 else _seen(prompt, model.vocabulary_size))

@@ -76,3 +76,9 @@ def test_no_length_is_no_text():
 def test_what_cannot_be_sought(wrong):
     with pytest.raises(ValueError, match="must be at least"):
         beam_search(MODEL, PARAMS, PROMPT, **{"length": 2, "width": 2, **wrong})
+
+
+@pytest.mark.parametrize("end", [-1, 3])
+def test_an_end_is_a_symbol(end):
+    with pytest.raises(ValueError, match=r"end must be a symbol, from 0 to 2 \(got"):
+        beam_search(MODEL, PARAMS, PROMPT, length=2, width=2, end=end)

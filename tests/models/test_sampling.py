@@ -188,6 +188,12 @@ def test_pieces_hold_no_more_than_a_chunk():
     assert [piece.shape for piece in pieces] == [(1, 4), (1, 4), (1, 2)]
 
 
+@pytest.mark.parametrize("prompt", [(1, 2), ((),)], ids=["one axis", "no symbol"])
+def test_a_prompt_has_rows_of_symbols(prompt):
+    with pytest.raises(ValueError, match=r"the prompt must be \[rows, time\] with at least one symbol"):
+        written(prompt=prompt)
+
+
 def test_no_length_is_no_text():
     assert written(length=0).shape == (1, 0)
 
