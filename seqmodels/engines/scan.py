@@ -41,7 +41,8 @@ class Scan(Engine):
 
         def step(state: PyTree, x_t: Array, noise_t: PyTree) -> tuple[PyTree, Array]:
             del noise_t
-            return cell.step(params, state, x_t)
+            state, y_t = cell.step(params, state, x_t)
+            return state, y_t.astype(x_t.dtype)  # a cell of the user's own may leave it as wide as its weights
 
         return self._scan(step, inputs.xs, inputs, observe)
 

@@ -1,5 +1,6 @@
 """What `unroll` takes: types of inputs, parameters and lengths; and what it refuses, by name."""
 
+import dataclasses
 import functools
 
 import jax
@@ -29,6 +30,31 @@ def test_the_type_of_the_inputs_is_the_type_of_the_outputs(cell, params_dtype, d
                 assert ys.dtype == dtype
                 expected = np.float64 if dtype == jnp.float64 else np.float32
                 assert {leaf.dtype for leaf in jax.tree.leaves(new)} == {np.dtype(expected)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums(sm.Cell):
+    """A cell that is only stepped, written without a thought for types: outputs as wide as its state."""
+
+    output_size = INPUTS
+
+    def init(self, key, input_size):
+        return ()
+
+    def initial_state(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, INPUTS))
+
+    def step(self, params, state, x_t):
+        state = state + x_t.astype(state.dtype)
+        return state, state
+
+
+@pytest.mark.parametrize("method", ["scan", "chunked"])
+def test_so_it_is_for_a_cell_that_is_only_stepped(method):
+    xs = jnp.ones((BATCH, STEPS, INPUTS), jnp.bfloat16)
+    state, ys = sm.unroll(Sums(), (), xs, lengths=LENGTHS, method=method)
+    assert ys.dtype == jnp.bfloat16
+    assert_close((state[:, 0], ys[0, :, 0].astype(np.float32)), (LENGTHS * 1.0, np.arange(1.0, STEPS + 1)), np.float32)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64])
