@@ -120,8 +120,9 @@ def explain(cell: Cell | Composite, shape: tuple[int, ...] | None = None, backen
         return "\n".join(explain(part, shape, backend) for part in dict.fromkeys(cell.parts))
     rules = [rule for rule in RULES if isinstance(cell, rule.kind)]
     if shape is not None:
-        *batch_shape, steps, size = shape
-        params = jax.eval_shape(lambda key: cell.init(key, size), jax.random.key(0))
+        *batch_shape, steps, _ = shape
+        # A layer's state does not depend on its inputs' size, which above the first is not that of `shape`.
+        params = jax.eval_shape(lambda key: cell.init(key, cell.output_size), jax.random.key(0))
         state = jax.eval_shape(lambda params: cell.initial_state(params, tuple(batch_shape)), params)
         rules = [_rule(cell, Call.of(state, steps, backend))]
     else:

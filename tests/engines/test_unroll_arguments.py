@@ -117,6 +117,8 @@ def test_auto_says_what_it_takes_and_why():
     assert "It can also be run by 'scan', 'newton'." in text
     text = sm.engines.explain(sm.Bidirectional(sm.LSTM(8), sm.Stack([sm.GRU(4), sm.GRU(4)])))
     assert [line.split(":")[0] for line in text.splitlines()] == ["LSTM", "GRU"]
+    text = sm.engines.explain(sm.Stack([sm.LSTM(8), sm.Residual(sm.GRU(8))]), (4, 50, 3))
+    assert [line.split(":")[0] for line in text.splitlines()] == ["LSTM", "Residual"]
 
 
 @pytest.mark.parametrize(
