@@ -50,9 +50,17 @@ class Call(NamedTuple):
 
     @classmethod
     def of(cls, state: PyTree, steps: int, backend: str | None = None) -> "Call":
-        """A run of so many steps from a state, whose leaves may be shapes alone."""
-        numbers = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+        """A run of so many steps from a state, whose leaves may be shapes alone.
+
+        A size that is left open, as `jax.export` does, counts as 1.
+        """
+        steps = _known(steps)
+        numbers = sum(math.prod(map(_known, leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         return cls(backend or jax.default_backend(), steps, steps * numbers)
+
+
+def _known(size: Any) -> int:
+    return size if isinstance(size, int) else 1
 
 
 class Rule(NamedTuple):

@@ -138,6 +138,14 @@ def test_equal_cells_share_one_trace():
     assert CountingRNN.traces > traces
 
 
+def test_it_is_exported_for_any_batch_and_length():
+    cell = sm.GRU(8)
+    params, xs = cast(problem(cell)[:2], np.float32)
+    anything = jax.ShapeDtypeStruct(jax.export.symbolic_shape(f"b, t, {INPUTS}"), np.float32)
+    call = jax.jit(lambda params, xs: sm.unroll(cell, params, xs)[1])
+    assert_close(jax.export.export(call)(params, anything).call(params, xs), call(params, xs), np.float32)
+
+
 class OtherScan(sm.engines.Scan):
     """An engine of the user's own, which no table knows."""
 
