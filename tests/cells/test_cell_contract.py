@@ -64,7 +64,9 @@ def test_a_step_has_the_shapes_it_is_given(cell):
 
 
 @pytest.mark.parametrize(
-    "wrapper", [sm.Zoneout, sm.VariationalDropout, sm.WeightDrop, sm.Residual, sm.LearnedState], ids=lambda w: w.__name__
+    "wrapper",
+    [sm.Zoneout, sm.VariationalDropout, sm.WeightDrop, sm.Residual, sm.LearnedState],
+    ids=lambda w: w.__name__,
 )
 @pytest.mark.parametrize("cell", [sm.MinGRU(8), sm.Stack([sm.LSTM(8)])], ids=name)
 def test_only_gated_cells_can_be_wrapped(wrapper, cell):

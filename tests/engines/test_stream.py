@@ -59,7 +59,9 @@ def test_a_state_of_another_type_is_gone_on_from(dtype, x64):
     stream.step(given.xs[:, 0])
     stream.load(jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), given.state))
     assert stream.state.h.dtype == np.promote_types(dtype, np.float32)
-    expected = sm.unroll(cell, given.params, given.xs[:, :1], jax.tree.map(lambda x: jnp.asarray(x, dtype), given.state))
+    expected = sm.unroll(
+        cell, given.params, given.xs[:, :1], jax.tree.map(lambda x: jnp.asarray(x, dtype), given.state)
+    )
     assert_close(stream.step(given.xs[:, 0]), expected[1][:, 0], np.float32)
 
 

@@ -74,7 +74,10 @@ WRONG = {
     "a step instead of a sequence": ({"xs": np.zeros(INPUTS, np.float32)}, "xs"),
     "integer inputs": ({"xs": np.zeros((BATCH, STEPS, INPUTS), np.int32)}, "int32"),
     "state": ({"state": sm.LSTMState(np.zeros((2, 8), np.float32), np.zeros((2, 8), np.float32))}, "2, 8"),
-    "integer state": ({"state": sm.LSTMState(np.zeros((BATCH, 8), np.int32), np.zeros((BATCH, 8), int))}, "state.*int32"),
+    "integer state": (
+        {"state": sm.LSTMState(np.zeros((BATCH, 8), np.int32), np.zeros((BATCH, 8), int))},
+        "state.*int32",
+    ),
     "state of another cell": ({"state": sm.GRUState(np.zeros((BATCH, 8), np.float32))}, "State"),
     "number of lengths": ({"lengths": np.array([1, 2])}, r"lengths.*\[2\]"),
     "float lengths": ({"lengths": np.ones(BATCH, np.float32)}, "float32"),
