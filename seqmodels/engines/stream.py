@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from seqmodels.cells.base import Array, Cell, Composite, PyTree, cast, check_state_types, state_dtype
+from seqmodels.cells.base import Array, Cell, PyTree, cast, check_state_types, state_dtype, without_step
 from seqmodels.engines.engine import select
 from seqmodels.engines.unroll import unroll
 
@@ -37,7 +37,8 @@ class Stream:
     """
 
     def __init__(self, model: Any, params: PyTree, *, batch_shape: tuple[int, ...] = (), state: PyTree = None) -> None:
-        if (part := _without_step(model)) is not None:
+        part = without_step(getattr(model, "cell", model)) if hasattr(model, "step") else model
+        if part is not None:
             raise TypeError(f"{type(part).__name__} has no step: it needs the whole sequence and cannot be streamed")
         self._model = model
         self._params = params
@@ -118,14 +119,6 @@ class Stream:
         if x.shape[: len(self._batch_shape)] != self._batch_shape or x.ndim != len(self._batch_shape) + axes + features:
             wanted = [*map(str, self._batch_shape), *["time"] * axes, *["features"] * features]
             raise ValueError(f"the inputs must be [{', '.join(wanted)}] (got {list(x.shape)})")
-
-
-def _without_step(model: Any) -> Any:
-    """What of a cell or model has no step, if anything."""
-    if not hasattr(model, "step"):
-        return model
-    parts = model.parts if isinstance(model, Composite) else [model.cell] if hasattr(model, "cell") else []
-    return next((part for part in map(_without_step, parts) if part is not None), None)
 
 
 def _copy(tree: PyTree) -> PyTree:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import jax
 
-from seqmodels.cells.base import Array, PyTree, split_key
+from seqmodels.cells.base import Array, Cell, Composite, PyTree, split_key
+from seqmodels.cells.stack import Stack
 from seqmodels.layers import AttentionParams, Bidirectional, Linear, LinearParams, Pooling, dropout
 from seqmodels.models.encoder import Encoder
 
@@ -62,7 +63,7 @@ class Classifier(Encoder):
 
     @property
     def _pooling(self) -> Pooling:
-        return Pooling(self.pooling, self.cell.bwd.output_size if isinstance(self.cell, Bidirectional) else 0)
+        return Pooling(self.pooling, _read_backwards(self.cell))
 
     def init(self, key: Array) -> ClassifierParams:
         """Draws all parameters."""
@@ -105,3 +106,10 @@ class Classifier(Encoder):
         pooled = self._pooling.apply(params.pooling, ys, lengths)
         pooled = dropout(key_output, pooled, self.output_dropout)
         return state, Linear(self.classes).apply(params.output, pooled)
+
+
+def _read_backwards(cell: Cell | Composite) -> int:
+    """How many of a cell's features, the last ones, were read backwards."""
+    if isinstance(cell, Bidirectional):
+        return cell.bwd.output_size
+    return _read_backwards(cell.cells[-1]) if isinstance(cell, Stack) else 0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, Cell, PyTree, split_key
+from seqmodels.cells.base import Array, Cell, PyTree, split_key, without_step
 from seqmodels.cells.masks import check_rate
 from seqmodels.engines import unroll
 from seqmodels.layers import Embedding, Linear, LinearParams, dropout
@@ -40,7 +40,7 @@ class LanguageModel:
       compute_dtype: of products and activations, "float32" or "bfloat16"; parameters stay as they are.
 
     Raises:
-      ValueError: if weights are tied and the sizes differ.
+      ValueError: if weights are tied and the sizes differ; if the cell reads what comes after a symbol.
 
     Example:
       >>> import seqmodels as sm
@@ -69,7 +69,9 @@ class LanguageModel:
     compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        """Checks rates and sizes."""
+        """Checks rates and sizes, and that no symbol is predicted from itself."""
+        if (part := without_step(self.cell)) is not None:
+            raise ValueError(f"a language model's cell must read forwards, and {type(part).__name__} does not")
         check_rate("embedding_dropout", self.embedding_dropout)
         check_rate("input_dropout", self.input_dropout)
         check_rate("output_dropout", self.output_dropout)

@@ -80,6 +80,15 @@ def test_what_is_in_the_padding_and_how_long_it_is_do_not_matter(pooling):
     assert_close(made.apply(params, jnp.asarray(IDS[:, :4]), lengths=lengths)[1], expected[1], np.float32)
 
 
+def test_the_last_output_of_a_stack_that_ends_in_two_directions_is_the_first_one_read_backwards():
+    both = sm.Bidirectional(STACK, sm.RNN(3))
+    plain, stacked = model("last", both), model("last", sm.Stack([both]))
+    params = plain.init(jax.random.key(1))
+    expected = plain.apply(params, jnp.asarray(IDS), lengths=jnp.asarray(LENGTHS))[1]
+    params = params._replace(cell=(params.cell,))
+    assert_equal(stacked.apply(params, jnp.asarray(IDS), lengths=jnp.asarray(LENGTHS))[1], expected)
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_the_gradient_reaches_every_parameter(pooling):
     made = model(pooling, sm.Bidirectional(STACK, STACK))

@@ -122,6 +122,13 @@ def test_tied_weights_are_one_array():
     assert np.abs(gradient[5]).max() == 0.0
 
 
+def test_a_cell_that_reads_backwards_is_refused():
+    cell = sm.Bidirectional(sm.RNN(hidden_size=4), sm.RNN(hidden_size=4))
+    for reads in (cell, sm.Stack([sm.RNN(hidden_size=4), cell])):
+        with pytest.raises(ValueError, match="must read forwards, and Bidirectional does not"):
+            LanguageModel(vocabulary_size=5, embedding_size=4, cell=reads)
+
+
 def test_tied_weights_need_equal_sizes():
     with pytest.raises(ValueError, match=r"embedding_size equal to the cell's output size \(got 4 and 3\)"):
         LanguageModel(VOCABULARY, 4, MODEL.cell, tied=True)
