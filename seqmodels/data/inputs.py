@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import difflib
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -54,13 +55,15 @@ def open_input(name: str, kind: str | None) -> Input:
     """The file of a name; "-" is the standard input.
 
     Args:
-      name: of a file in UTF-8.
+      name: of a file in UTF-8, with or without a byte order mark; so is the standard input, whatever the locale.
       kind: what the lines are, such as "csv"; None: what the file's name says.
 
     Raises:
       DataError: if the file is missing, binary or not UTF-8.
     """
     if name == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
         return Input("standard input", f".{kind or 'txt'}", _lines(sys.stdin))
     path = Path(name)
     lines = read_text(path).split("\n")
