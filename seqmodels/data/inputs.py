@@ -55,7 +55,8 @@ def open_input(name: str, kind: str | None) -> Input:
     """The file of a name; "-" is the standard input.
 
     Args:
-      name: of a file in UTF-8, with or without a byte order mark; so is the standard input, whatever the locale.
+      name: of a file in UTF-8, with or without a byte order mark; so is the standard input, whatever the locale. A file
+        may be compressed, with `.gz` behind its name.
       kind: what the lines are, such as "csv"; None: what the file's name says.
 
     Raises:
@@ -65,11 +66,9 @@ def open_input(name: str, kind: str | None) -> Input:
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
         return Input("standard input", f".{kind or 'txt'}", _lines(sys.stdin))
-    path = Path(name)
-    lines = read_text(path).split("\n")
-    return Input(
-        name, f".{kind}" if kind else path.suffix.removesuffix(".gz") or ".txt", lines[: len(lines) - (lines[-1] == "")]
-    )
+    lines = read_text(Path(name)).split("\n")
+    suffix = f".{kind}" if kind else Path(name.removesuffix(".gz")).suffix
+    return Input(name, suffix or ".txt", lines[: len(lines) - (lines[-1] == "")])
 
 
 def _lines(file: TextIO) -> Iterator[str]:

@@ -26,3 +26,13 @@ def test_bytes_that_are_not_utf_8_are_refused_in_the_c_locale_too(monkeypatch):
     given = piped(monkeypatch, b"caf\xe9\n", encoding="utf-8", errors="surrogateescape")
     with pytest.raises(DataError, match="standard input: not UTF-8"):
         list(texts_of(given, "text"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.csv", ".csv"), ("a.csv.gz", ".csv"), ("a.gz", ".txt"), ("a", ".txt"), ("a.txt.gz", ".txt")]
+)
+def test_what_a_file_is_stands_before_gz(tmp_path, name, kind):
+    content = b"text\nfine\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert open_input(str(tmp_path / name), None).kind == kind
+    assert open_input(str(tmp_path / name), "tsv").kind == ".tsv"
