@@ -87,7 +87,7 @@ def read_words(text: str, path: Path) -> tuple[TaggedSentence, ...]:
 
 
 def sentences_of(given: Input) -> Iterator[tuple[str, ...]]:
-    """The words of new sentences: a line each, or of files whose labels are not looked at.
+    """The words of new sentences: a line each, or of files whose labels are not looked at and may be empty.
 
     Args:
       given: of kind ".txt", a sentence a line in plain text; or ".conllu" or ".tsv", a word a line.
@@ -99,18 +99,20 @@ def sentences_of(given: Input) -> Iterator[tuple[str, ...]]:
     if given.kind == ".txt":
         yield from filter(None, (tuple(tokens(line)) for line in given.lines))
         return
-    for sentence in READERS[given.kind](given.text(), given.place):
+    read_line = _conllu_line if given.kind == ".conllu" else _column_line
+    for sentence in _sentences(given.text(), given.place, read_line, labelled=False):
         yield sentence.words
 
 
-def _sentences(text: str, file: str, read_line: ReadLine) -> Iterator[TaggedSentence]:
+def _sentences(text: str, file: str, read_line: ReadLine, *, labelled: bool = True) -> Iterator[TaggedSentence]:
     """The words between blank lines; what has none is no sentence."""
     found: list[tuple[str, str, int]] = []
     for number, line in enumerate((*text.split("\n"), ""), start=1):
         if line.strip():
-            pair = read_line(line, f"{file}:{number}")
+            place = f"{file}:{number}"
+            pair = read_line(line, place)
             if pair is not None:
-                found.append((*pair, number))
+                found.append((*_checked(*pair, place, labelled=labelled), number))
         elif found:
             words, labels, lines = zip(*found, strict=True)
             yield TaggedSentence(words, labels, file, lines)
@@ -128,7 +130,7 @@ def _conllu_line(line: str, place: str) -> tuple[str, str] | None:
             return None
         raise DataError(f"{place}: the first column must be the number of the word (got {fields[0]!r})")
     word, label = fields[_FORM], fields[_UPOS]
-    return _checked(word, "" if label == "_" else label, place)
+    return word, "" if label == "_" else label
 
 
 def _column_line(line: str, place: str) -> tuple[str, str]:
@@ -137,12 +139,12 @@ def _column_line(line: str, place: str) -> tuple[str, str]:
         columns = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
         raise DataError(f"{place}: {columns}, but there must be two, the word and its label; {_TAB}")
     word, label = fields
-    return _checked(word, label, place)
+    return word, label
 
 
-def _checked(word: str, label: str, place: str) -> tuple[str, str]:
-    """Both without blanks around them, neither empty."""
+def _checked(word: str, label: str, place: str, *, labelled: bool) -> tuple[str, str]:
+    """Both without blanks around them, neither empty; only `labelled` words need a label."""
     for name, part in (("word", word), ("label", label)):
-        if not part.strip():
+        if not part.strip() and (labelled or name == "word"):
             raise DataError(f"{place}: there is no {name}; fill it in, or remove the line")
     return word.strip(), label.strip()

@@ -2,8 +2,10 @@
 
 import pytest
 
+from seqmodels.data.inputs import Input
 from seqmodels.data.sources import DataError
 from seqmodels.data.tagged_files import from_path
+from seqmodels.data.word_lines import sentences_of
 
 REST = "\t_" * 6
 CONLLU = f"""# sent_id = 1
@@ -110,3 +112,13 @@ def test_files_that_are_not_there_or_there_twice(tmp_path):
         (tmp_path / name).write_text(columns(3))
     with pytest.raises(DataError, match=r"train\.conllu and train\.tsv are both for train; remove one of them"):
         from_path(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [(".conllu", [f"1\tthe\tthe\t_{REST}", f"2\tfilm\tfilm\tNOUN{REST}"]), (".tsv", ["the\t", "film\tN"])],
+)
+def test_new_sentences_need_no_labels(kind, lines):
+    assert list(sentences_of(Input("new", kind, lines))) == [("the", "film")]
+    with pytest.raises(DataError, match="new:2: there is no word"):
+        list(sentences_of(Input("new", kind, [line.replace("film", " ") for line in lines])))
