@@ -123,12 +123,13 @@ def target_shown(slot: Any, targets: int) -> Any:
 
 def _scale_free(batch: WindowBatch, point: Array | None, prefix: str) -> Sums:
     """Symmetric MAPE and MASE of a forecast, all 0 without one."""
-    y, observed = _in_unit(batch, jnp.asarray(batch.future)), jnp.asarray(batch.observed)
+    y, observed = jnp.asarray(batch.future), jnp.asarray(batch.observed)
     if point is None:
         nothing = jnp.zeros((), y.dtype), observed.sum().astype(y.dtype)
         return {f"{prefix}smape_percent": nothing, f"{prefix}mase": nothing}
-    forecast = _in_unit(batch, point)
-    error, size = jnp.abs(y - forecast), jnp.abs(y) + jnp.abs(forecast)
+    # Of the scaled values: in the unit float32 loses the error where the level is much higher than the changes.
+    error = jnp.abs(y - point) * jnp.asarray(batch.scale)[:, None]
+    size = jnp.abs(_in_unit(batch, y)) + jnp.abs(_in_unit(batch, point))
     season = jnp.asarray(batch.season_error)[:, None]
     smape = 200.0 * error / jnp.where(size > 0, size, 1.0)
     mase = error / jnp.where(season > 0, season, 1.0)

@@ -62,6 +62,19 @@ def test_measures_are_those_of_every_value_by_itself(seed):
     assert scores.metrics(means(sums)) == pytest.approx(oracle(batch, point, quantiles), rel=1e-4)
 
 
+def test_errors_are_exact_however_high_the_level_of_a_series():
+    batch = hand()
+    point = np.array([[[15.0], [20.0]]], np.float32)
+    found, lifted = (
+        Scores(2).metrics(
+            means(sums_of(Scores(2), batch._replace(location=np.full((1, 1), level, np.float32)), point, None))
+        )
+        for level in (0.0, 1e9)
+    )
+    assert lifted["mase"] == found["mase"]
+    assert lifted["smape_percent"] == pytest.approx(200.0 * 3.5 / 2e9)
+
+
 def hand():
     """Known: 10, 20, 14, 22; asked: 12, 24. With a season of 2 the errors within are 4 and 2: 3 in the mean."""
     values = np.array([10.0, 20.0, 14.0, 22.0, 12.0, 24.0])[:, None]
