@@ -18,6 +18,7 @@ from seqmodels.data.sources import DataError
 from seqmodels.data.text_files import read_text
 
 MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+_LARGEST: Final = 1e30  # sums of many of them still fit float32
 _FREQUENCY: Final = re.compile(r"([1-9]\d*)(s|min|h|d|w|mo|y)")
 _SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MONTHS: Final = {"mo": 1, "y": 12}
@@ -198,6 +199,11 @@ def _number(cell: str, where: str, name: str, missing: str) -> float:
         ) from error
     if not math.isfinite(number):
         raise DataError(f"{where}: column {name!r}: not a finite number (got {cell!r}); correct it")
+    if abs(number) > _LARGEST:
+        raise DataError(
+            f"{where}: column {name!r}: too large, beyond {_LARGEST:g} (got {cell!r}); correct it, or write the column "
+            "in a larger unit"
+        )
     return number
 
 

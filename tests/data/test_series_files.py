@@ -73,6 +73,7 @@ def test_spaces_quotes_marks_and_line_ends_do_no_harm(tmp_path):
         ),
         (b"date,load\n2024-01-01,much\n", r"series.csv:2: column 'load': not a number \(got 'much'\)"),
         (b"date,load\n2024-01-01,inf\n", r"series.csv:2: column 'load': not a finite number"),
+        (b"date,load\n2024-01-01,-2e30\n", r"series.csv:2: column 'load': too large, beyond 1e\+30 \(got '-2e30'\)"),
         (b"date,load\n2024-01-01,1,5\n", r"series.csv:2: 3 cells, but the first line has 2; .*decimal point"),
         (b"date,load\n1.1.2024,1\n", r"series.csv:2: column 'date': not a date \(got '1.1.2024'\); write it as"),
         (b"date,load\n2024-01-02,1\n2024-01-01,1\n", r"series.csv:3: column 'date': 2024-01-01 comes after.*sort"),
