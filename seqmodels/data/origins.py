@@ -1,6 +1,7 @@
 """What a trained forecaster needs of new series: the steps up to the last one that is known."""
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -69,8 +70,8 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
     """
     given.refuse((".csv",))
     text = given.text()
-    header = next(csv.reader(text.splitlines()[:1]), [])
-    if columns.series is None and _SERIES in header:
+    header = next(filter(None, csv.reader(io.StringIO(text))), [])
+    if columns.series is None and _SERIES in map(str.strip, header):
         columns = columns._replace(series=_SERIES)
     columns = columns._replace(open_targets=True)
     panel = read_panel(text, given.place, given.place, columns, lambda steps: (steps, steps, steps))

@@ -116,8 +116,8 @@ def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path):
     made, params, model = ready("forecasting", tmp_path)
     values = made.panel.series[0].values
     one, ten = (
-        [["series", *made.targets], *(["new", *map(repr, map(float, row))] for row in scale * values)]
-        for scale in (1, 10)
+        [[column, *made.targets], *(["new", *map(repr, map(float, row))] for row in scale * values)]
+        for scale, column in ((1, "series"), (10, " series "))
     )
     first, second = (
         answers(model, params, Input("new.csv", ".csv", [",".join(row) for row in lines])) for lines in (one, ten)
