@@ -4,10 +4,12 @@ import csv
 import hashlib
 import io
 import json
+import re
+import shutil
 import sys
 
 import pytest
-from small import LABELS, PLAIN, ROLLS, SERIES, TAGS, finished, python, series
+from small import LABELS, PLAIN, ROLLS, SERIES, TAGS, finished, python, series, text
 
 from seqmodels.cli import main
 from seqmodels.commands import data_sets
@@ -104,15 +106,22 @@ def test_what_cannot_be_predicted_is_told(tmp_path, capsys):
 
 # -------------------------------------------------------------------------------------------------------------- analyze
 def test_a_run_is_analysed(tmp_path, capsys):
-    run = trained(GATED)
+    run, own = tmp_path / "run", tmp_path / "own.txt"
+    shutil.copytree(trained(GATED), run)
+    words = text()
+    place = int(0.92 * len(words))  # in validation: a character that training has not
+    own.write_text(f"{words[:place]}é{words[place:]}", encoding="utf-8")
+    config = run / "config.toml"
+    config.write_text(re.sub("(?m)^path = .*", f"path = {json.dumps(str(own))}", config.read_text()))
     capsys.readouterr()
-    assert main(["analyze", run, "--symbols", "40"]) == 0
+    assert main(["analyze", str(run), "--symbols", "40"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("largest Lyapunov exponent")
-    folder = finished(GATED).path / "analysis"
-    assert {path.name for path in folder.iterdir()} == {"gradients.png", "gates.png", "saturation.png"}
-    (tmp_path / "own.txt").write_text("the cat sat on a mat")
-    assert main(["analyze", run, "--input", str(tmp_path / "own.txt")]) == 0
+    assert {path.name for path in (run / "analysis").iterdir()} == {"gradients.png", "gates.png", "saturation.png"}
+    assert main(["analyze", str(run), "--input", str(own)]) == 2
+    assert "characters that the model was not trained on: 'é'" in fault(capsys)
+    own.write_text("the cat sat on a mat")
+    assert main(["analyze", str(run), "--input", str(own)]) == 0
 
 
 def test_what_cannot_be_analysed_is_told(tmp_path, capsys):

@@ -36,7 +36,13 @@ def analyze(options: argparse.Namespace) -> int:
 
 
 def _text(options: argparse.Namespace, run: TrainedRun, model: TextModel) -> str:
-    """What the model shall read: the file that is named, else the start of the run's validation text."""
-    text = load_corpus(run.config.data).valid if options.input is None else read_text(Path(options.input))
-    model.vocabulary.check(text)
+    """What the model shall read: the file that is named, else the start of the run's validation text.
+
+    That text may have characters that training had not, read as the one unknown, as validation itself does.
+    """
+    if options.input is None:
+        text = load_corpus(run.config.data).valid
+    else:
+        text = read_text(Path(options.input))
+        model.vocabulary.check(text)
     return model.vocabulary.decode(model.vocabulary.encode(text)[: options.symbols])
