@@ -13,6 +13,7 @@ from small import LABELS, PLAIN, ROLLS, SERIES, TAGS, finished, python, series, 
 
 from seqmodels.cli import main
 from seqmodels.commands import data_sets
+from seqmodels.commands.prediction import FORMATS
 from seqmodels.data.sources import Source, SourceFile
 
 CONTENT = b"to be or not to be"
@@ -57,6 +58,21 @@ def test_a_table_of_what_differs_from_row_to_row(tmp_path, capsys):
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [sorted(row) for row in rows] == [["frame_nats", "next"]] * 2
     assert all(set(key) == {"key", "probability"} for row in rows for key in json.loads(row["next"]))
+
+
+@pytest.mark.parametrize("text", ['a "fine"\n film, truly', "two\rlines", "half an emoji \ud83d", ""])
+def test_whatever_a_text_holds_can_be_written_and_read_back(tmp_path, text):
+    row, file = {"text": text, "probabilities": {"very good": 1.0}}, tmp_path / "new"
+    for form, write in FORMATS.items():
+        with file.open("w", encoding="utf-8", newline="") as out:
+            write([row, row], out)
+        written = file.read_bytes().decode()
+        if form == "jsonl":
+            assert [json.loads(line) for line in written.split("\n")[:-1]] == [row, row]
+        else:
+            read = list(csv.reader(io.StringIO(written, newline="")))
+            shown = text.replace("\ud83d", "\\ud83d")
+            assert read == [["text", "probabilities.very good"], [shown, "1.0"], [shown, "1.0"]]
 
 
 def test_a_table_of_forecasts(tmp_path, capsys):

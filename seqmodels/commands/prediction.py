@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections import Counter
@@ -66,20 +67,30 @@ def _output(name: str) -> Iterator[TextIO]:
 
 def _write_jsonl(rows: Rows, file: TextIO) -> None:
     for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.write(_printable(json.dumps(row, ensure_ascii=False)) + "\n")
         file.flush()
 
 
 def _write_csv(rows: Rows, file: TextIO) -> None:
     """A column for each key, also for those of objects within; lists are written as JSON."""
-    writer: Any = None
-    for row in rows:
+    for number, row in enumerate(rows):
         flat = dict(_flat(row))
-        if writer is None:
-            writer = csv.DictWriter(file, list(flat), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(flat)
+        if number == 0:
+            file.write(_table_line(flat))
+        file.write(_table_line(flat.values()))
         file.flush()
+
+
+def _table_line(cells: Iterable[Any]) -> str:
+    """One line; before Python 3.13 a carriage return in a cell is quoted only where lines end with one too."""
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return _printable(line.getvalue().removesuffix("\r\n")) + "\n"
+
+
+def _printable(text: str) -> str:
+    """The text with halves of surrogate pairs, which JSON may bring and UTF-8 has not, as the escapes of JSON."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _flat(row: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
