@@ -36,12 +36,12 @@ def read_text(path: Path, *, any_encoding: bool = False, remedy: str = "save it 
     """
     check_exists(path)
     if path.is_dir():
-        raise DataError(f"{path}: this is a folder; data.path must name one text file")
+        raise DataError(f"{path}: this is a folder; name one text file")
     data = read_bytes(path)
     if data.startswith(_UTF_16):
         raise DataError(f"{path}: the file is in UTF-16; save it as UTF-8")
     if (zero := data.find(b"\0")) >= 0:
-        raise DataError(f"{path}: a binary file (a zero at byte {zero:,}); data.path must name a text file")
+        raise DataError(f"{path}: a binary file (a zero at byte {zero:,}); name a text file")
     mark = len(_MARK) if data.startswith(_MARK) else 0
     if any_encoding:
         return data[mark:].decode("utf-8", "surrogateescape")
