@@ -106,7 +106,7 @@ def test_keys_are_listed_and_nothing_is_made(tmp_path, capsys):
             ["optimizer.name=sgd", "optimizer.schedule={name='warmup_cosine', warmup_steps=50}"],
             ["optimizer.schedule.warmup_steps: must be less than run.steps (got 50, and run.steps is 2)"],
         ),
-        (["sample.prompt=Zoo"], ["'Z'"]),
+        (["sample.prompt=Zoo"], ["sample.prompt: the text has characters that the model was not trained on: 'Z'"]),
         (["data.batch_size=5000"], ["data.batch_size"]),
         (["model.method=warp"], ["model.method: must be one of 'auto', 'scan'"]),
         (["data.unit=byte", "data.vocabulary=100"], ["vocabulary"]),

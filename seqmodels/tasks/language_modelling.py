@@ -48,9 +48,16 @@ class LanguageModelling(TextModel):
         self.stream = TokenStream(
             self._ids["train"], data.batch_size, data.window, shift=data.shift, variable=data.variable_window
         )
-        self.prompt_ids(config.sample.prompt)
+        self._check_prompt()
         for split in ("valid", "test"):
             self._evaluation_stream(split)
+
+    def _check_prompt(self) -> None:
+        """Refuses a prompt that the model could not read when it is to write a sample."""
+        try:
+            self.prompt_ids(self.config.sample.prompt)
+        except DataError as error:
+            raise DataError(f"sample.prompt: {error}") from error
 
     def _evaluation_stream(self, split: str) -> EvaluationStream:
         data = self.config.data
