@@ -64,7 +64,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argpars
     if rest and (not hasattr(options, "assignments") or any(item.startswith("-") for item in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        options.assignments += rest
+        options.assignments = [*options.assignments, *rest]
     return options
 
 
@@ -88,7 +88,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_config(parser: argparse.ArgumentParser, changes: str) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a TOML file, such as configs/char_lm.toml")
-    parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", help=changes)
+    _add_assignments(parser, changes)
+
+
+def _add_assignments(parser: argparse.ArgumentParser, changes: str) -> None:
+    """With a default, without which argparse says that they are required."""
+    parser.add_argument("assignments", metavar="KEY=VALUE", nargs="*", default=(), help=changes)
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -122,11 +127,8 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
         "goes on with what was stopped or killed; given in several terminals at once, it shares the trials among them."
     )
     parser.add_argument("file", metavar="FILE", help="a TOML file, such as configs/sweeps/char_lm.toml")
-    parser.add_argument(
-        "assignments",
-        metavar="KEY=VALUE",
-        nargs="*",
-        help="changes to it, such as sweep.trials=5 set.run.steps=100 space.optimizer.learning_rate.high=0.1",
+    _add_assignments(
+        parser, "changes to it, such as sweep.trials=5 set.run.steps=100 space.optimizer.learning_rate.high=0.1"
     )
     parser.add_argument("--keys", action="store_true", help="print every key of such a file and leave")
 

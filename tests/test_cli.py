@@ -62,7 +62,9 @@ def test_wrong_arguments_end_in_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as leaving:
         main(arguments)
     assert leaving.value.code == 2
-    assert "usage: seqmodels" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "usage: seqmodels" in captured.err
+    assert "required: CONFIG, KEY=VALUE" not in captured.err
 
 
 @pytest.mark.parametrize("place", [1, 2, 3, 4])
