@@ -1,7 +1,8 @@
 """The command line: `seqmodels train`, `evaluate`, `generate` and so on; the scripts call the same functions.
 
 Exit codes: 0 done; 2 something that you can mend, said in a line for each fault; 130 and 143 stopped by Ctrl-C or
-SIGTERM after everything was saved; 1 a defect of the program, with its traceback.
+SIGTERM after everything was saved; 3 and 134 another process of the same run has ended; 1 a defect of the program, with
+its traceback.
 """
 
 import argparse
@@ -14,8 +15,8 @@ from seqmodels.errors import UserError
 
 _EXIT_CODES = """\
 exit codes: 0 done; 2 something you can mend, one line for each fault; 130 / 143 stopped by Ctrl-C / SIGTERM after
-everything was saved (train --resume, or the same sweep again, goes on); 1 a defect of the program, with its
-traceback"""
+everything was saved (train --resume, or the same sweep again, goes on); 3 / 134 another process of the same run has
+ended (start all of them again with --resume); 1 a defect of the program, with its traceback"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
