@@ -57,18 +57,19 @@ def open_input(name: str, kind: str | None) -> Input:
     Args:
       name: of a file in UTF-8, with or without a byte order mark; so is the standard input, whatever the locale. A file
         may be compressed, with `.gz` behind its name.
-      kind: what the lines are, such as "csv"; None: what the file's name says.
+      kind: what the lines are, such as "csv" or ".csv"; None: what the file's name says.
 
     Raises:
       DataError: if the file is missing, binary or not UTF-8.
     """
+    given = f".{kind.removeprefix('.')}" if kind else ""
     if name == "-":
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
-        return Input("standard input", f".{kind or 'txt'}", _lines(sys.stdin))
+        return Input("standard input", given or ".txt", _lines(sys.stdin))
     lines = read_text(Path(name)).split("\n")
-    suffix = f".{kind}" if kind else Path(name.removesuffix(".gz")).suffix
-    return Input(name, suffix or ".txt", lines[: len(lines) - (lines[-1] == "")])
+    suffix = Path(name.removesuffix(".gz")).suffix
+    return Input(name, given or suffix or ".txt", lines[: len(lines) - (lines[-1] == "")])
 
 
 def _lines(file: TextIO) -> Iterator[str]:

@@ -35,4 +35,4 @@ def test_what_a_file_is_stands_before_gz(tmp_path, name, kind):
     content = b"text\nfine\n"
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     assert open_input(str(tmp_path / name), None).kind == kind
-    assert open_input(str(tmp_path / name), "tsv").kind == ".tsv"
+    assert open_input(str(tmp_path / name), "tsv").kind == open_input("-", ".tsv").kind == ".tsv"
