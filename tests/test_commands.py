@@ -48,6 +48,11 @@ def test_predictions_from_a_pipe_into_a_table(tmp_path, capsys, monkeypatch):
     assert list(rows[0]) == ["text", "label", "probabilities.a", "probabilities.b", "probabilities.c"]
     assert rows[1]["text"] == "on a mat, then off"
     assert rows[0]["label"] in "abc"
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # as in a locale that has no other characters
+    monkeypatch.setattr(sys, "stdin", io.StringIO("café\n"))
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["predict", run, "--input", "-"]) == 0
+    assert json.loads(out.buffer.getvalue())["text"] == "café"
 
 
 def test_a_table_of_what_differs_from_row_to_row(tmp_path, capsys):

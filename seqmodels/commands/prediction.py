@@ -54,8 +54,10 @@ def _form(options: argparse.Namespace) -> str:
 
 @contextmanager
 def _output(name: str) -> Iterator[TextIO]:
-    """A file to write to; "-" is the standard output."""
+    """A file to write to, in UTF-8; "-" is the standard output, which is so too, whatever the locale."""
     if name == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         return
     try:
