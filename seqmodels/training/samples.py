@@ -21,4 +21,4 @@ def drop_samples_after(folder: RunFolder, step: int) -> None:
     data = path.read_bytes()
     data = data[: data.rfind(b"\n") + 1]  # a killed process may leave a torn line, in the middle of a character even
     later = next((match.start() for match in _HEADING.finditer(data) if int(match[1]) > step), len(data))
-    folder.write_text(SAMPLES, data[:later].decode("utf-8"))
+    folder.write_text(SAMPLES, data[:later].decode("utf-8", "replace"))  # a damaged text ends no run

@@ -50,6 +50,14 @@ def test_what_a_killed_process_left_torn_is_taken_back(run, torn):
     assert (run.path / "samples.txt").read_bytes() == whole
 
 
+def test_a_damaged_text_ends_no_run(run):
+    add_sample(run, 0, "a")
+    with open(run.path / "samples.txt", "ab") as file:
+        file.write(b"\xff\n=== step 9 ===\n")
+    drop_samples_after(run, 5)
+    assert content(run) == "=== step 0 ===\na\n\n\ufffd\n"
+
+
 def test_without_a_file_there_is_nothing_to_take_back(run):
     drop_samples_after(run, 3)
     assert not (run.path / "samples.txt").exists()
