@@ -39,4 +39,4 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, A
 def _known(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The array in a type of numpy's own, with its elements one after the other."""
     array = np.ascontiguousarray(array).reshape(array.shape)  # the former makes one axis of none
-    return array if array.dtype.isbuiltin else array.view(f"u{array.dtype.itemsize}")
+    return array if array.dtype.isbuiltin == 1 else array.view(f"u{array.dtype.itemsize}")  # 2: somebody's type

@@ -69,7 +69,7 @@ def pieces_here(leaves: Mapping[str, Any]) -> dict[str, list[Piece]]:
       leaves: arrays by name.
 
     Raises:
-      TypeError: at a leaf that is no array.
+      TypeError: at a leaf that is no array, or one of keys.
 
     Example:
       >>> [(str(piece.region), piece.elements.sum()) for piece in pieces_here({"w": jnp.ones((2, 3))})["w"]]
@@ -78,6 +78,8 @@ def pieces_here(leaves: Mapping[str, Any]) -> dict[str, list[Piece]]:
     for name, leaf in leaves.items():
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
             raise TypeError(f"{name} is not an array but {type(leaf).__name__}")
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            raise TypeError(f"{name} is a key; keep jax.random.key_data of it in its place")
         if isinstance(leaf, jax.Array):
             leaf.copy_to_host_async()
     return {name: _pieces(leaf) for name, leaf in leaves.items()}
