@@ -109,7 +109,8 @@ class Checkpoints:
           tree: any pytree of arrays.
           extra: JSON to keep beside the arrays. Tuples come back as lists, NaN and infinities as they are.
           score: what this state reached, lower is better; None or NaN never counts as the best.
-          keep: the step of one more that is not removed.
+          keep: the step of one more that is not removed, to which the caller may go back, and with it the best until
+            there.
 
         Raises:
           CheckpointError: if the disk is full or cannot be written; the earlier checkpoints are as they were. If the
@@ -137,7 +138,7 @@ class Checkpoints:
                 if leads():
                     _conclude(temporary, head, leaves)
                     self._publish(temporary, step)
-                    self._remove_all_but({keep, *self._worth_keeping(step)})
+                    self._remove_all_but(self._worth_keeping(step, keep))
             self._damaged.discard(step)
         finally:
             if leads():
@@ -189,10 +190,21 @@ class Checkpoints:
         return Restored(manifest["step"], tree, manifest["extra"], skipped)
 
     def drop_after(self, step: int) -> None:
-        """Removes the checkpoints of later steps; raises CheckpointError if the disk refuses."""
+        """Removes the checkpoints of later steps than that of one which is whole, or all checkpoints.
+
+        Args:
+          step: the step to go back to; 0: to before the first one.
+
+        Raises:
+          CheckpointError: if there is no undamaged checkpoint of that step, and nothing is removed; if the disk
+            refuses.
+        """
+        if step:
+            self._first_whole(step, lambda folder, manifest: None)
         with together():
             try:
                 if leads():
+                    self._tidy()
                     self._remove_all_but([earlier for earlier in self.steps() if earlier <= step])
             except OSError as error:
                 raise CheckpointError(f"cannot remove checkpoints in {self.folder}: {first_line(error)}") from error
@@ -263,10 +275,12 @@ class Checkpoints:
         to_disk(self.folder, self.folder.parent)
         self._tidy()
 
-    def _worth_keeping(self, saved: int) -> set[int]:
+    def _worth_keeping(self, saved: int, keep: int | None) -> set[int | None]:
         scores = self._scores()
-        best = _best(scores) if self.keep_best else None
-        return {saved, *sorted(scores)[-self.keep_last :], *([] if best is None else [best])}
+        kept = {saved, keep, *sorted(scores)[-self.keep_last :]}
+        if self.keep_best:
+            kept |= {_best(scores), _best({step: score for step, score in scores.items() if step <= (keep or 0)})}
+        return kept
 
     def _remove_all_but(self, kept: Collection[int | None]) -> None:
         for step in self.steps():

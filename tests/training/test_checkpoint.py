@@ -41,6 +41,7 @@ def make_state(seed: int) -> State:
     params = {
         "w/ih.x": jax.random.normal(key, (3, 8)),
         "half": jax.random.normal(key, (5,)).astype(jnp.bfloat16),
+        "narrow": [jnp.array([0.5, -3.0], jnp.float8_e4m3fn), jnp.array([[3], [-8]], jnp.int4), jnp.bfloat16(0.1)],
         "none_of_it": jnp.zeros((0, 4), jnp.int8),
         "mask": np.array([True, False]),
     }
@@ -351,6 +352,8 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     with pytest.raises(TypeError, match=r"state\['a'\] is not an array but str"):
         checkpoints.save(1, {"a": "text"}, {})
+    with pytest.raises(TypeError, match=r"state\['a'\] is a key; keep jax.random.key_data of it"):
+        checkpoints.save(1, {"a": jax.random.key(0)}, {})
     with pytest.raises(TypeError, match="not JSON serializable"):
         checkpoints.save(1, small(1), {"a": {1, 2}})
     with pytest.raises(ValueError, match="negative"):
@@ -358,6 +361,28 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="keep_last"):
         Checkpoints(tmp_path, keep_last=0)
+
+
+def test_of_a_step_to_go_back_to_the_best_until_there_is_kept_too(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep_last=1)
+    for step, score, keep in ((10, 2.0, None), (30, 1.0, 20), (40, 1.1, 40), (50, 0.9, 40), (55, None, 40)):
+        checkpoints.save(step, small(step), {}, score=score, keep=keep)
+    assert checkpoints.steps() == [30, 40, 50, 55]
+    checkpoints.drop_after(40)
+    assert (checkpoints.steps(), checkpoints.best_step()) == ([30, 40], 30)
+    checkpoints.drop_after(0)
+    assert checkpoints.steps() == []
+
+
+def test_nothing_is_removed_where_there_is_nothing_to_go_back_to(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (6, 9):
+        checkpoints.save(step, small(step), {})
+    (tmp_path / "000000006" / "manifest.json").unlink()
+    for step, reason in ((5, "no checkpoint of step 5"), (6, "no undamaged checkpoint")):
+        with pytest.raises(CheckpointError, match=reason):
+            checkpoints.drop_after(step)
+        assert checkpoints.steps() == [6, 9]
 
 
 @pytest.mark.parametrize("where", ["arrays", "manifest.json"])
