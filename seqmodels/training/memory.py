@@ -132,13 +132,25 @@ def _check(need: Need, wanted: int, device: jax.Device) -> None:
 
 
 def _host() -> int | None:
-    """What the host has free, swap included, within the limit of a container; None: the system does not say."""
+    """What the host has free, swap included, within the limit of a container; None: the system does not say.
+
+    Both count as free what holds copies of files only: the system gives it to whoever asks for memory.
+    """
     with contextlib.suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
         free = 1024 * (kib["MemAvailable"] + kib["SwapFree"])
         with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
             limit, used = (int((_CGROUP / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
-            free = min(free, limit - used)
+            free = min(free, limit - used + _cached())
         return free
     return None
+
+
+def _cached() -> int:
+    """Bytes of files that count as used by the container; 0 if it does not say."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        size = dict(line.split() for line in lines)
+        return int(size["active_file"]) + int(size["inactive_file"])
+    return 0
