@@ -23,10 +23,13 @@ METRICS: Final = "metrics.jsonl"
 RESULT: Final = "result.json"
 CHECKPOINTS: Final = "checkpoints"
 
-# Any one of these says that a run was here. The config comes last, so that an overwriting that is cut short leaves
-# a folder which still says so.
+# Any one of these says that a run was here. The config is removed last, so that an overwriting that is cut short leaves
+# a folder which still says so; the result and the checkpoints first, so that what is left can be gone on with: no
+# checkpoint without the rows and texts before it.
 _MARKS: Final = (METRICS, RESULT, CHECKPOINTS, CONFIG)
 _MADE_BY_A_RUN: Final = (
+    RESULT,
+    CHECKPOINTS,
     ".*.writing",
     "analysis",
     "bad_step",
@@ -37,7 +40,8 @@ _MADE_BY_A_RUN: Final = (
     "piano_roll.png*",
     "samples.txt",
     "tensorboard",
-    *_MARKS,
+    METRICS,
+    CONFIG,
 )
 
 

@@ -107,6 +107,9 @@ def test_an_overwriting_that_is_cut_short_still_looks_like_a_run(tmp_path, monke
     monkeypatch.setattr("seqmodels.training.run_folder.shutil.rmtree", full_disk)
     with pytest.raises(RunError, match="cannot remove the run in"):
         RunFolder.create(tmp_path / "a", "seed = 2", resume=False, overwrite=True)
+    left = snapshot(tmp_path / "a")
+    assert {"config.toml", "metrics.jsonl", "samples.txt"} <= left.keys(), "a checkpoint has the rows before it"
+    assert "result.json" not in left
     with pytest.raises(RunError, match="already holds a run"):
         RunFolder.create(tmp_path / "a", "seed = 2", resume=False, overwrite=False)
 
