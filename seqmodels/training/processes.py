@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from seqmodels.cells.base import PyTree
 from seqmodels.errors import UserError, first_line
+from seqmodels.training.interrupts import exit_code
 
 LOST: Final = 3
 """The exit code of a process whose run ended because another process of it did."""
@@ -81,6 +84,10 @@ def joined(joining: Joining) -> Iterator[None]:
             f"out of reach ({first_line(error)})",
             "what was saved is unharmed; start all of them again with --resume",
         )
+    except KeyboardInterrupt:
+        _leave(exit_code(signal.SIGINT))
+    except Exception:
+        _leave(1, traceback.format_exc().rstrip())
     jax.distributed.shutdown()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
 
 

@@ -1,5 +1,9 @@
 """What processes are told of each other; how they work together is in tests/scale."""
 
+import os
+import sys
+
+import jax
 import numpy as np
 import pytest
 from small import write
@@ -27,6 +31,19 @@ def test_an_index_is_one_of_the_processes(tmp_path, capsys):
     code = main(["train", *write(tmp_path), "--coordinator", "localhost:1", "--processes", "2", "--index", "2"])
     assert (code, capsys.readouterr().err) == (2, "--index: must be from 0 to 1 (got 2)\n")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"), [(KeyError("a"), 1, "KeyError: 'a'\n"), (KeyboardInterrupt(), 130, "")]
+)
+def test_whatever_a_process_of_several_ends_by_it_does_not_wait_for_the_others(error, code, said, monkeypatch, capsys):
+    for name in ("initialize", "shutdown"):
+        monkeypatch.setattr(jax.distributed, name, lambda *arguments, **keywords: None)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as left, joined(Joining(coordinator="localhost:1", processes=2, index=0)):
+        raise error
+    assert left.value.code == code
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_a_process_by_itself():
