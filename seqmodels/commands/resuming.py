@@ -27,6 +27,8 @@ MAY_CHANGE: Final = {
 def go_on(run: RunFolder, config: Any, task: Task) -> list[str]:
     """Makes sure that a run in a folder, if there is one, can go on with this config, and writes down what with.
 
+    Of a finished run only the config is compared: whoever asks for more steps is not told that all is done.
+
     The config in the folder becomes this one, so that it says where the data are now. `environment.json` gets what the
     run is computed with from here on.
 
@@ -42,8 +44,10 @@ def go_on(run: RunFolder, config: Any, task: Task) -> list[str]:
       UserError: if something is another that may not be.
     """
     text = configs.dumps(config)
-    checkpoints = Checkpoints(run.checkpoints)
     changed = _check_config(run, text)
+    if run.finished:
+        return changed
+    checkpoints = Checkpoints(run.checkpoints)
     if checkpoints.steps():
         check_same_data(checkpoints.read_extra(), task, run.path)
     if changed:

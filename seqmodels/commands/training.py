@@ -113,7 +113,7 @@ def run(
     with contextlib.ExitStack() as stack:
         with together():
             folder = stack.enter_context(_folder(config, resume=resume, overwrite=overwrite))
-            differences = [] if folder.finished else go_on(folder, config, task)
+            differences = go_on(folder, config, task)
         if folder.finished:
             say(f"the run in {folder.path} is finished: see {folder.path / 'result.json'}")
             return

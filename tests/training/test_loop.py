@@ -307,6 +307,10 @@ def test_a_finished_run_says_so_and_stays_as_it_is(capsys):
     assert main(["train", *finished().arguments, f"run.dir={finished().path.parent}", "--resume"]) == 0
     assert capsys.readouterr().out == f"the run in {finished().path} is finished: see {finished().path}/result.json\n"
     assert snapshot(finished().path) == before
+    longer = [*finished().arguments, f"run.dir={finished().path.parent}", "run.steps=20", "--resume"]
+    assert main(["train", *longer]) == 2
+    assert f"{finished().path}: run.steps was 12, now 20" in capsys.readouterr().err
+    assert snapshot(finished().path) == before
 
 
 def test_a_folder_with_a_run_is_refused(capsys):
