@@ -113,6 +113,7 @@ def run(
     with contextlib.ExitStack() as stack:
         with together():
             folder = stack.enter_context(_folder(config, resume=resume, overwrite=overwrite))
+        with together():  # not before all know that there is a folder: here they speak with each other
             differences = go_on(folder, config, task)
         if folder.finished:
             say(f"the run in {folder.path} is finished: see {folder.path / 'result.json'}")

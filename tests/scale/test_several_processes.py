@@ -1,5 +1,6 @@
 """Two processes with two devices each, over TCP on this machine: they learn, stop, die and go on together."""
 
+import shutil
 import signal
 
 import pytest
@@ -81,13 +82,16 @@ def test_a_signal_to_one_stops_all_after_the_same_step(whole):
 
 def test_what_one_process_is_refused_is_told_to_all(whole):
     before = losses(whole)
+    run = shutil.copytree(whole, run_of("unfinished"))
+    (run / "config.toml").write_text((run / "config.toml").read_text().replace(f'"{whole.name}"', f'"{run.name}"'))
+    cut_back(run, 20)
     with Processes(2, devices=2) as processes:
-        processes.start(*arguments(whole.name))
-        assert processes.wait() == [2, 2]
+        processes.start(*arguments(run.name))
+        assert processes.wait() == [2, 2], processes.outputs()
         mine, others = (text.splitlines()[-1] for text in processes.outputs())
         assert "already holds a run" in mine
         assert others == f"process 0: {mine}"
-    assert (losses(whole) == before).all()
+    assert (losses(run) == before).all()
 
 
 def test_the_model_is_not_shared_by_processes_on_cpus():
