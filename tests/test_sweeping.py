@@ -18,6 +18,7 @@ from seqmodels.config import ConfigError, load
 from seqmodels.errors import UserError
 from seqmodels.tasks import LanguageModelling
 from seqmodels.training.bad_steps import DivergedRun
+from seqmodels.training.memory import TooLargeError
 
 SWEEP = """
 [sweep]
@@ -128,12 +129,13 @@ def runs(monkeypatch):
     return say
 
 
-def test_a_trial_that_diverges_is_told_and_the_next_one_begins(given, runs, tmp_path, capsys):
-    runs(DivergedRun("loss_nats is no longer finite at step 2"), 3.0, 2.0)
+def test_a_trial_that_diverges_or_does_not_fit_is_told_and_the_next_one_begins(given, runs, tmp_path, capsys):
+    runs(DivergedRun("loss_nats is no longer finite at step 2"), TooLargeError("the model does not fit"), 2.0)
     assert main(given) == 0
     output = capsys.readouterr().out
     assert "trial_000 diverged: loss_nats is no longer finite at step 2" in output
-    assert "3 trials: 2 complete, 1 diverged" in output
+    assert "trial_001 failed: the model does not fit" in output
+    assert "3 trials: 1 complete, 1 diverged, 1 failed" in output
     assert swept(tmp_path)["best"] == 2
 
 
@@ -172,16 +174,17 @@ def test_a_defect_keeps_its_traceback_and_the_trial_is_not_tried_again(given, ru
 
 
 def test_combinations_that_cannot_be_run_are_passed_over(given, runs, tmp_path, capsys):
-    sizes = "space.model.cell={hidden_size={choices=[6, 8]}, heads={choices=[3, 2, 4, 5]}}"
+    """Three in a row too."""
+    sizes = "space.model.cell={hidden_size={choices=[6, 10, 8]}, heads={choices=[3, 4, 8, 2, 5]}}"
     cell = ["set.model.cell.name=slstm", sizes]
     with pytest.raises(ConfigError, match=r"heads must divide hidden_size \(got 5 and 6\)"):
         sweeping.check(sweeping.tables.load(tmp_path / "small_sweep.toml", cell))
     cell[1] = sizes.replace(", 5", "")
     rate = "space.optimizer.learning_rate={choices=[0.1]}"
-    runs(3.0, 2.0, 1.0, 4.0)
+    runs(3.0, 2.0, 1.0, 4.0, 5.0, 6.0)
     assert main([*given, *cell, rate]) == 0
     output = capsys.readouterr().out
-    assert "6 trials: 4 complete, 2 failed" in output
+    assert "12 trials: 6 complete, 6 failed" in output
     assert "heads must divide hidden_size (got 4 and 6)" in output
 
 
@@ -197,6 +200,22 @@ def test_data_that_are_missing_end_the_sweep_and_lose_no_trial(trials, given, ru
     runs(*[1.0] * 4)
     assert main([*given, seeds, "sweep.trials=4"]) == 0
     assert "4 trials: 4 complete" in capsys.readouterr().out
+
+
+def test_a_config_that_is_broken_meanwhile_ends_the_sweep_and_loses_none(given, runs, monkeypatch, tmp_path, capsys):
+    def broken(prepared, **options):
+        config.write_text(config.read_text() + "[trunk]\n")
+        raise DivergedRun("no number")
+
+    config = tmp_path / "small.toml"
+    whole = config.read_text()
+    monkeypatch.setattr(training, "run", broken)
+    assert main(given) == 2
+    assert "trunk" in capsys.readouterr().err
+    config.write_text(whole)
+    runs(2.0, 1.0)
+    assert main(given) == 0
+    assert "3 trials: 2 complete, 1 diverged" in capsys.readouterr().out
 
 
 def test_no_trial_complete_is_a_fault(given, runs, capsys):

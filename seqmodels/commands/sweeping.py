@@ -26,6 +26,7 @@ from seqmodels.training.bad_steps import DivergedRun
 from seqmodels.training.folder_lock import alone
 from seqmodels.training.interrupts import InterruptedRun, exit_code
 from seqmodels.training.loop import Loop
+from seqmodels.training.memory import TooLargeError
 from seqmodels.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _work(sweep: Sweep, study: "Study") -> None:
     """Runs trials until there are as many as there shall be.
 
     One that cannot be begun has failed if others can. Otherwise something else is wrong, such as data that are missing:
-    that is told, and no trial is lost by it.
+    that is told, and no trial is lost by it. Values that the config does not take together have failed in any case.
     """
     refused: list[tuple[Claim, UserError]] = []
     with contextlib.ExitStack() as held:
@@ -82,7 +83,13 @@ def _work(sweep: Sweep, study: "Study") -> None:
             held.enter_context(claim)
             say(f"--- {name(claim.number)} of {sweep.trials}: {'  '.join(assignments(claim.params))} ---")
             try:
-                prepared = training.prepare(_config(sweep, claim))
+                config = _config(sweep, claim)
+            except configs.ConfigError as error:
+                load_config(sweep, {})  # raises if it is not the values that are refused
+                claim.fail(str(error))
+                continue
+            try:
+                prepared = training.prepare(config)
             except UserError as error:
                 refused.append((claim, error))
                 if len(refused) == MOST_REFUSED:
@@ -126,6 +133,9 @@ def _run(sweep: Sweep, claim: "Claim", prepared: training.Prepared) -> None:
         say(f"{name(claim.number)} is worse than the median of the trials before it, and was ended")
     except DivergedRun as error:
         claim.diverge(str(error))
+        say(str(error))
+    except TooLargeError as error:
+        claim.fail(str(error))
         say(str(error))
     except (UserError, InterruptedRun):
         raise  # to be mended or gone on with: the trial stays as it is

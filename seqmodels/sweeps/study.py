@@ -154,7 +154,7 @@ class Claim:
         self._study.tell(self.number, state=TrialState.PRUNED)
 
     def fail(self, reason: str) -> None:
-        """The run could not be begun, or ended in a defect."""
+        """The run could not be begun, does not fit into memory, or ended in a defect."""
         self._trial.set_user_attr("reason", reason)
         self._study.tell(self.number, state=TrialState.FAIL)
 

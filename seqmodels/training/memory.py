@@ -19,6 +19,10 @@ TOO_LARGE: Final = (
 )
 
 
+class TooLargeError(UserError):
+    """A run does not fit into the memory of its devices."""
+
+
 class Need(NamedTuple):
     """Bytes that a training step takes on each device.
 
@@ -53,7 +57,7 @@ def check_state(state: TrainState, device: jax.Device) -> None:
     """Refuses a state, given by its shapes, that does not fit.
 
     Raises:
-      UserError: if the device has less memory.
+      TooLargeError: if the device has less memory.
     """
     need = Need.of(state)
     _check(need, need.parameters + need.optimizer, device)
@@ -71,7 +75,7 @@ def check_step(update: Any, state: TrainState, batch: PyTree) -> Need:
       batch: its second one.
 
     Raises:
-      UserError: if the device has less memory.
+      TooLargeError: if the device has less memory.
     """
     plan = update.lower(state, batch).compile().memory_analysis()
     need = Need.of(state)
@@ -121,11 +125,11 @@ def spell(size: int) -> str:
 
 
 def _check(need: Need, wanted: int, device: jax.Device) -> None:
-    """Raises UserError if so many bytes more are not there; of devices that share the host's memory each has a part."""
+    """Raises TooLargeError unless so many more bytes are there; of devices that share the host's each has a part."""
     sharing = jax.local_device_count() if device.platform == "cpu" else 1
     free = available(device)
     if free is not None and wanted * sharing > free:
-        raise UserError(
+        raise TooLargeError(
             f"the model does not fit: {spell(wanted * sharing)} are needed ({need.describe()}), {spell(max(free, 0))} "
             f"are free on {device.device_kind}; {TOO_LARGE}"
         )
