@@ -18,7 +18,9 @@ from seqmodels.config import ConfigError, load
 from seqmodels.errors import UserError
 from seqmodels.tasks import LanguageModelling
 from seqmodels.training.bad_steps import DivergedRun
+from seqmodels.training.folder_lock import FolderInUseError, FolderLock
 from seqmodels.training.memory import TooLargeError
+from seqmodels.training.run_folder import RunFolder
 
 SWEEP = """
 [sweep]
@@ -216,6 +218,18 @@ def test_a_config_that_is_broken_meanwhile_ends_the_sweep_and_loses_none(given, 
     runs(2.0, 1.0)
     assert main(given) == 0
     assert "3 trials: 2 complete, 1 diverged" in capsys.readouterr().out
+
+
+def test_workers_write_one_after_the_other(given, runs, monkeypatch):
+    def write(folder, name, text):
+        with pytest.raises(FolderInUseError):
+            FolderLock(folder.path)
+        original(folder, name, text)
+
+    original = RunFolder.write_text
+    monkeypatch.setattr(RunFolder, "write_text", write)
+    runs(3.0, 2.0, 1.0)
+    assert main(given) == 0
 
 
 def test_no_trial_complete_is_a_fault(given, runs, capsys):

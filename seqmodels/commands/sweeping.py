@@ -55,7 +55,8 @@ def sweep(options: argparse.Namespace) -> int:
     asked = tables.load(Path(options.file), options.assignments)
     check(asked)
     study = Study(asked, configs.dumps(load_config(asked._replace(space={}), {})))
-    RunFolder(asked.folder).write_text("sweep.toml", asked.text)
+    with alone(asked.folder):  # of workers that begin at once, each writes by the same name beside the file
+        RunFolder(asked.folder).write_text("sweep.toml", asked.text)
     code = 0
     try:
         _work(asked, study)
