@@ -200,7 +200,11 @@ class Checkpoints:
             refuses.
         """
         if step:
-            self._first_whole(step, lambda folder, manifest: None)
+            try:
+                self._first_whole(step, lambda folder, manifest: None)
+            except CheckpointError as error:
+                remedy = "nothing was removed; resume with training.bad_steps.name='skip'"
+                raise CheckpointError(f"cannot go back to step {step}; {remedy}", *error.lines) from error
         with together():
             try:
                 if leads():

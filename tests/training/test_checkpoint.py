@@ -380,7 +380,7 @@ def test_nothing_is_removed_where_there_is_nothing_to_go_back_to(tmp_path):
         checkpoints.save(step, small(step), {})
     (tmp_path / "000000006" / "manifest.json").unlink()
     for step, reason in ((5, "no checkpoint of step 5"), (6, "no undamaged checkpoint")):
-        with pytest.raises(CheckpointError, match=reason):
+        with pytest.raises(CheckpointError, match=f"(?s)cannot go back to step {step}; nothing was removed.*{reason}"):
             checkpoints.drop_after(step)
         assert checkpoints.steps() == [6, 9]
 
