@@ -29,6 +29,7 @@ class WindowBatch(NamedTuple):
       season_error: float32 [B, C], by which MASE divides; 0 where it is not defined.
       reference: float32 [B, H, C], another method's forecast, or [B, 0, C].
       slot: int32 [B], the place among the windows that are shown, or -1.
+      number: int32 [B], the place among all windows of the split: what is drawn for a window goes by it.
     """
 
     past: Floats
@@ -40,6 +41,7 @@ class WindowBatch(NamedTuple):
     season_error: Floats
     reference: Floats
     slot: npt.NDArray[np.int32]
+    number: npt.NDArray[np.int32]
 
 
 class Windows:
@@ -134,6 +136,7 @@ class Windows:
             season_error=self._season_error[series],
             reference=given,
             slot=shown,
+            number=taken.astype(np.int32),
         )
 
     def _check(self, starts: list[Places]) -> None:

@@ -191,7 +191,7 @@ class Forecaster:
         ys = dropout(key_output, ys, self.output_dropout)
         return self._forecast(params, ys, covariates[:, self.context :], moments)
 
-    def sample(self, params: ForecasterParams, past: Array, covariates: Array, key: Array, *, paths: int) -> Array:
+    def sample(self, params: ForecasterParams, past: Array, covariates: Array, keys: Array, *, paths: int) -> Array:
         """Draws what may come, one segment after the other, with recursive decoding.
 
         A head that is a number draws that number, so that one path is all there is to know.
@@ -200,7 +200,7 @@ class Forecaster:
           params: as made by `init`.
           past: [batch, L, C].
           covariates: [batch, L + H, K].
-          key: decides all draws.
+          keys: [batch], one for each window: decides its draws, whatever windows stand beside it.
           paths: N.
 
         Returns:
@@ -215,12 +215,20 @@ class Forecaster:
         state, y, moments = jax.tree.map(lambda leaf: jnp.concatenate([leaf] * paths), (state, ys[:, -1:], moments))
 
         def draw(carry: PyTree, at: tuple[Array, Array]) -> tuple[PyTree, Array]:
-            known, key = jnp.concatenate([at[0]] * paths), at[1]
-            drawn = self.head.sample(self._forecast(params, carry[1], known, moments), key)
+            known, keys_m = jnp.concatenate([at[0]] * paths), jax.vmap(jax.random.fold_in, (0, None))(keys, at[1])
+            drawn = self._drawn(self._forecast(params, carry[1], known, moments), keys_m)
             return self._read(params, drawn, known, moments, carry[0]), drawn
 
-        _, drawn = jax.lax.scan(draw, (state, y), (to_come, jax.random.split(key, number)))
+        _, drawn = jax.lax.scan(draw, (state, y), (to_come, jnp.arange(number)))
         return jnp.moveaxis(drawn, 0, 1).reshape(paths, batch, steps, self.targets)[:, :, : self.horizon]
+
+    def _drawn(self, forecast: PyTree, keys: Array) -> Array:
+        """Values [N · batch, w, C] drawn from forecasts of so many, with a key for the N paths of each window."""
+        batch = keys.shape[0]
+        apart = jax.tree.map(lambda leaf: leaf.reshape(-1, batch, *leaf.shape[1:]) if leaf.ndim else leaf, forecast)
+        axes = jax.tree.map(lambda leaf: 1 if leaf.ndim else None, apart)
+        drawn = jax.vmap(self.head.sample, in_axes=(axes, 0), out_axes=1)(apart, keys)
+        return drawn.reshape(-1, *drawn.shape[2:])
 
     def moments(self, past: Array) -> tuple[Array, Array]:
         """What is subtracted from a window and what it is divided by, [batch, 1, C] each."""

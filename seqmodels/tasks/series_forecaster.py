@@ -90,7 +90,7 @@ class SeriesForecaster:
         losses = jnp.where(jnp.asarray(batch.observed), self.head.loss(forecast, future), 0.0)
         point, quantiles = self.head.point(forecast), self.head.quantiles(forecast)
         if key is None and self.model.decoding == "recursive":
-            point, quantiles = self._drawn(params, past, covariates)
+            point, quantiles = self._drawn(params, past, covariates, jnp.asarray(batch.number))
         sums = self.scores.sums(batch, point, quantiles)
         total, weight = losses.sum(), sums["mse"][1]
         if self.head.measure is not None:
@@ -107,10 +107,10 @@ class SeriesForecaster:
         columns = data.columns._replace(targets=self.targets, covariates=self.covariates)
         scaling = Scaling(data.scaler, {name: row for row, name in enumerate(self.series)}, self.scaler)
         origins = origins_of(given, columns, scaling, context=data.context, horizon=data.horizon)
-        for group in batched(origins, rows):
+        for place, group in enumerate(batched(origins, rows)):
             full = group + group[:1] * (rows - len(group))  # one shape, so that it is compiled once
             known = (np.stack([origin.past for origin in full]), np.stack([origin.covariates for origin in full]))
-            forecasts = np.asarray(self._next(params, *known))
+            forecasts = np.asarray(self._next(params, *known, np.arange(rows) + place * rows))
             for origin, forecast in zip(group, forecasts, strict=False):
                 yield from self._rows(origin, forecast)
 
@@ -122,19 +122,20 @@ class SeriesForecaster:
             of_targets = (dict(zip(names, map(float, numbers), strict=True)) for numbers in at_step)
             yield {"series": origin.name, "step": step, **dict(zip(self.targets, of_targets, strict=True))}
 
-    def _ahead(self, params: PyTree, past: Array, covariates: Array) -> Array:
+    def _ahead(self, params: PyTree, past: Array, covariates: Array, numbers: Array) -> Array:
         """Point and quantiles, scaled, [B, H, C, 1 + Q]."""
         if self.model.decoding == "recursive":
-            point, quantiles = self._drawn(params, past, covariates)
+            point, quantiles = self._drawn(params, past, covariates, numbers)
         else:
             forecast = self.model.apply(params, past, covariates)
             point, quantiles = self.head.point(forecast), self.head.quantiles(forecast)
         return point[..., None] if quantiles is None else jnp.concatenate([point[..., None], quantiles], axis=-1)
 
-    def _drawn(self, params: PyTree, past: Array, covariates: Array) -> tuple[Array, Array | None]:
-        """Mean and quantiles of the paths that recursive decoding draws, always with the same key."""
-        key, levels = jax.random.key(0), self.head.levels
-        paths = self.model.sample(params, past, covariates, key, paths=self.config.model.paths if levels else 1)
+    def _drawn(self, params: PyTree, past: Array, covariates: Array, numbers: Array) -> tuple[Array, Array | None]:
+        """Mean and quantiles of the paths that recursive decoding draws, for each window always the same."""
+        levels = self.head.levels
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), numbers)
+        paths = self.model.sample(params, past, covariates, keys, paths=self.config.model.paths if levels else 1)
         if not levels:
             return paths[0], None
         quantiles = jnp.quantile(paths, jnp.asarray(levels, paths.dtype), axis=0)

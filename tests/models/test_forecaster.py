@@ -1,5 +1,7 @@
 """The forecaster: what it reads, what it may not see, and in which forms it writes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -158,7 +160,7 @@ def test_the_path_of_a_number_is_its_own_forecast_read_again(independent, normal
 
 def sample(made, params, past, covariates, paths):
     draw = jax.jit(made.sample, static_argnames=("paths",))
-    return np.asarray(draw(params, past, covariates, jax.random.key(1), paths=paths))
+    return np.asarray(draw(params, past, covariates, jax.random.split(jax.random.key(1), len(past)), paths=paths))
 
 
 def test_paths_are_drawn_each_from_its_own_past():
@@ -173,6 +175,17 @@ def test_paths_are_drawn_each_from_its_own_past():
     np.testing.assert_allclose(np.cov(noise.T), np.eye(B * H * C), atol=0.25)
     assert abs(noise.mean()) < 0.02
     assert noise.std() == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("head", [StudentT(), NegativeBinomial()])
+def test_what_is_drawn_for_a_window_depends_on_no_other(head):
+    made = model(segment=2, decoding="recursive", head=head)
+    params, (past, covariates, _), keys = made.init(jax.random.key(0)), data(), jax.random.split(jax.random.key(1), B)
+    draw = jax.jit(functools.partial(made.sample, paths=3))
+    paths, order = np.asarray(draw(params, past, covariates, keys)), np.array([2, 0, 2])
+    found = np.asarray(draw(params, past[order], covariates[order], keys[order]))
+    np.testing.assert_allclose(found, paths[:, order], rtol=1e-4, atol=1e-5)
+    assert np.abs(paths - paths[:, :1])[:, 1:].max() > 0
 
 
 def test_noise_needs_a_key():

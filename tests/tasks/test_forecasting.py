@@ -64,7 +64,8 @@ def test_recursive_forecasts_know_no_more_than_the_window(head, number, folder):
     task = made(folder, f"model.head={head}", "model.decoding=recursive", "model.paths=20")
     params, batch = task.init(jax.random.key(0)), first(task)
     draw = jax.jit(functools.partial(task.model.sample, paths=number))
-    paths = np.asarray(draw(params, batch.past, batch.covariates, jax.random.key(0)))
+    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(0)))(batch.number)
+    paths = np.asarray(draw(params, batch.past, batch.covariates, keys))
     _, (_, sums) = jax.jit(task.loss)(params, None, batch, None)
     found = means(sums)
     assert found["mse"] == pytest.approx(((paths.mean(axis=0) - batch.future) ** 2).mean(), rel=1e-4)
@@ -76,6 +77,15 @@ def test_recursive_forecasts_know_no_more_than_the_window(head, number, folder):
         training = means(sums)
         assert training["loss_nats"] == pytest.approx(found["loss_nats"])  # of each value after those that came
         assert training["coverage_80_percent"] != found["coverage_80_percent"]
+
+
+def test_drawn_forecasts_do_not_depend_on_the_batch(folder):
+    settings = "model.head=gaussian", "model.decoding=recursive", "model.paths=5"
+    found = []
+    for size in (1, 7):
+        task = made(folder, *settings, f"data.eval_batch_size={size}")
+        found.append(evaluate(task, task.init(jax.random.key(0)), "test"))
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
 def test_counts_are_forecast_in_their_own_unit(tmp_path, monkeypatch):

@@ -103,13 +103,24 @@ def test_the_next_steps_of_a_series(tmp_path, assignments):
     lines = [",".join(made.targets), *(",".join(map(repr, map(float, row))) for row in series.values[:start])]
     found = answers(model, params, Input("new.csv", ".csv", lines))
     past, covariates = jnp.asarray(batch.past), jnp.asarray(batch.covariates)
-    expected = np.asarray(model._ahead(params, past, covariates))[0]
+    expected = np.asarray(model._ahead(params, past, covariates, jnp.arange(4)))[0]
     expected = expected * made.scaler.scale[0][:, None] + made.scaler.location[0][:, None]
     assert [row["step"] for row in found] == [1, 2, 3, 4]
     numbers = [[list(row[target].values()) for target in made.targets] for row in found]
     np.testing.assert_allclose(numbers, expected, rtol=1e-4)
     names = ["point", *(f"q{level:g}" for level in model.head.levels)]
     assert list(found[0]["load"]) == names
+
+
+def test_forecasts_do_not_depend_on_the_series_beside_them(tmp_path):
+    made, params, model = ready("forecasting", tmp_path, "model.head=gaussian", "model.decoding=recursive")
+    values = made.panel.series[0].values
+    lines = ["series,load,heat"]
+    lines += [f"{name},{load},{heat}" for name in "abc" for load, heat in values[: 20 + ord(name) % 7].tolist()]
+    one, three = (answers(model, params, Input("new.csv", ".csv", lines), rows) for rows in (1, 3))
+    assert len(one) == 12
+    for row, other in zip(one, three, strict=True):
+        assert row["load"] == pytest.approx(other["load"], rel=1e-4)
 
 
 def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path):
