@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from seqmodels.cells.base import Array, PyTree
 from seqmodels.models.forecast_heads import LEVELS, Head, check_levels
 
 _LEAST = 1e-4  # of a width, a mean, or a dispersion: none may be 0
+_PARTS = 32  # of an integral
 
 
 class Located(NamedTuple):
@@ -58,6 +60,10 @@ class Distribution(Head):
         """Those of the distribution."""
 
     @abc.abstractmethod
+    def crps(self, forecast: PyTree, y: Array) -> Array:
+        """The continuous ranked probability score ∫ (F(x) - 1{y ≤ x})² dx of each value of `y`; without a gradient."""
+
+    @abc.abstractmethod
     def sample(self, forecast: PyTree, key: Array) -> Array:
         """One value drawn for each."""
 
@@ -92,9 +98,20 @@ class Gaussian(Distribution):
         """Those of the distribution."""
         return forecast.loc[..., None] + forecast.scale[..., None] * self._standard(forecast)
 
+    def crps(self, forecast: Located, y: Array) -> Array:
+        """In closed form."""
+        loc, scale, degrees = jax.lax.stop_gradient(forecast)
+        return scale * self._standard_crps((y - loc) / scale, degrees)
+
     def sample(self, forecast: Located, key: Array) -> Array:
         """One value drawn for each."""
         return forecast.loc + forecast.scale * self._noise(forecast, key)
+
+    def _standard_crps(self, z: Array, degrees: Array | None) -> Array:
+        """The score of values `z` for centre 0 and width 1: z (2 Φ(z) - 1) + 2 φ(z) - 1/√π."""
+        del degrees
+        normal = jax.scipy.stats.norm
+        return z * (2.0 * normal.cdf(z) - 1.0) + 2.0 * normal.pdf(z) - 1.0 / math.sqrt(math.pi)
 
     def _standard(self, forecast: Located) -> Array:
         """The quantiles for centre 0 and width 1, [Q]."""
@@ -132,6 +149,18 @@ class StudentT(Gaussian):
         """-log p(y), of the scaled values."""
         assert forecast.degrees is not None
         return -jax.scipy.stats.t.logpdf(y, forecast.degrees, forecast.loc, forecast.scale)
+
+    def _standard_crps(self, z: Array, degrees: Array | None) -> Array:
+        """As of Jordan, Krüger & Lerch (2019), Evaluating probabilistic forecasts with scoringRules.
+
+        z (2 F(z) - 1) + 2 f(z) (ν + z²) / (ν - 1) - 2 √ν / (ν - 1) · B(1/2, ν - 1/2) / B(1/2, ν/2)²
+        """
+        assert degrees is not None
+        betaln, half = jax.scipy.special.betaln, jnp.full_like(degrees, 0.5)
+        between = 1.0 - jax.scipy.special.betainc(degrees / 2.0, half, degrees / (degrees + z**2))  # 2 F(|z|) - 1
+        tails = 2.0 * jax.scipy.stats.t.pdf(z, degrees) * (degrees + z**2) / (degrees - 1.0)
+        ways = betaln(half, degrees - 0.5) - 2.0 * betaln(half, degrees / 2.0)
+        return jnp.abs(z) * between + tails - 2.0 * jnp.sqrt(degrees) / (degrees - 1.0) * jnp.exp(ways)
 
     def _standard(self, forecast: Located) -> Array:
         assert forecast.degrees is not None
@@ -183,6 +212,15 @@ class NegativeBinomial(Distribution):
     def quantiles(self, forecast: Counts) -> Array:
         """Those of the distribution."""
         return count_quantiles(self.levels, forecast)
+
+    def crps(self, forecast: Counts, y: Array) -> Array:
+        """E|X - y| - E|X - X'| / 2, where E|X - y| = (y - μ) (2 F(y) - 1) + 2 μ (1 + α y) p(y)."""
+        forecast = jax.lax.stop_gradient(forecast)
+        mean, r = forecast.mean, 1.0 / forecast.dispersion
+        between = 2.0 * jax.scipy.special.betainc(r, y + 1.0, r / (r + mean)) - 1.0
+        likelihood = jnp.exp(-self.loss(forecast, y))
+        away = (y - mean) * between + 2.0 * mean * (1.0 + forecast.dispersion * y) * likelihood
+        return away - counts_apart(forecast)
 
     def sample(self, forecast: Counts, key: Array) -> Array:
         """Counts drawn from Poisson's distribution, whose mean is drawn from a gamma distribution."""
@@ -248,3 +286,34 @@ def count_quantiles(levels: tuple[float, ...], forecast: Counts) -> Array:
         return jnp.where(enough, interval[0], middle), jnp.where(enough, middle, interval[1])
 
     return jax.lax.while_loop(is_wide, halve, (jnp.full_like(end, -1.0), end))[1]
+
+
+def counts_apart(forecast: Counts) -> Array:
+    """Half the mean distance E|X - X'| of two counts of a negative binomial distribution.
+
+        σ² (4/π) ∫ cos²θ (1 + 4 α σ² sin²θ)^-(1 + 1/α) dθ, from 0 to π/2        σ² = μ + α μ²
+
+    That is the integral form of the hypergeometric function in the closed form. It is summed over the middles of equal
+    parts of ψ, tan θ = s tan ψ, where s is as wide as what is integrated: to 1e-5 of it for α ≤ 0.5, to 0.5% beyond.
+
+    Args:
+      forecast: arrays [...].
+
+    Returns:
+      [...].
+
+    Example:
+      >>> counts_apart(Counts(mean=jnp.array(4.0), dispersion=jnp.array(0.5))).round(3).tolist()
+      1.824000...
+
+    References:
+      Wei & Held (2014), Calibration tests for count data.
+    """
+    mean, dispersion = (leaf[..., None] for leaf in forecast)
+    variance = mean + dispersion * mean**2
+    psi = jnp.asarray((np.arange(_PARTS) + 0.5) * np.pi / (2 * _PARTS), mean.dtype)
+    s = 1.0 / jnp.sqrt(1.0 + 4.0 * (1.0 + dispersion) * variance)
+    cosine, sine = jnp.cos(psi) ** 2, (s * jnp.sin(psi)) ** 2
+    whole = cosine + sine
+    power = -(1.0 + 1.0 / dispersion) * jnp.log1p(4.0 * dispersion * variance * sine / whole)
+    return (2.0 * variance * s * cosine / whole**2 * jnp.exp(power)).mean(axis=-1)

@@ -54,6 +54,11 @@ class Head(abc.ABC):
         del forecast
         return None
 
+    def crps(self, forecast: PyTree, y: Array) -> Array | None:
+        """The continuous ranked probability score of each value of `y` [...]; None if this is no distribution."""
+        del forecast, y
+        return None
+
     def sample(self, forecast: PyTree, key: Array) -> Array:
         """One value for each, [...], from which others are forecast: by default the point."""
         del key
@@ -154,6 +159,31 @@ def pinball(quantiles: Array, y: Array, levels: tuple[float, ...]) -> Array:
     error = y[..., None] - quantiles
     q = jnp.asarray(levels, error.dtype)
     return jnp.maximum(q * error, (q - 1.0) * error)
+
+
+def drawn_crps(drawn: Array, y: Array) -> Array:
+    """The continuous ranked probability score of a distribution of which only draws are known, without bias.
+
+        (1/N) Σᵢ |xᵢ - y| - 1 / (2 N (N - 1)) Σᵢ Σⱼ |xᵢ - xⱼ|
+
+    The double sum over sorted draws is 2 Σᵢ (2i - N - 1) xᵢ, i from 1 on.
+
+    Args:
+      drawn: x, [N, ...], N at least 2.
+      y: [...].
+
+    Example:
+      >>> drawn_crps(jnp.array([1.0, 4.0]), jnp.array(2.0)).tolist()
+      0.0
+
+    References:
+      Gneiting & Raftery (2007), Strictly proper scoring rules, prediction, and estimation; Ferro (2014), Fair scores
+      for ensemble forecasts.
+    """
+    number = drawn.shape[0]
+    ranks = jnp.arange(1 - number, number, 2).astype(drawn.dtype)
+    apart = jnp.tensordot(ranks, jnp.sort(drawn, axis=0), axes=1) / (number * (number - 1))
+    return jnp.abs(drawn - y).mean(axis=0) - apart
 
 
 def check_levels(levels: tuple[float, ...]) -> None:

@@ -19,8 +19,9 @@ class Scores:
 
     On the scaled data, as the literature has it of ETT:
 
-        mse, mae        the mean of e², of |e|                                  e = y - ŷ
-        crps            2 · the mean pinball loss over windows and levels
+        mse, mae               the mean of e², of |e|                           e = y - ŷ
+        scaled_quantile_loss   2 · the mean pinball loss over windows and levels
+        crps                   the mean of ∫ (F(x) - 1{y ≤ x})² dx              F: what a distribution says of P(y ≤ x)
 
     In the unit of the series:
 
@@ -30,12 +31,16 @@ class Scores:
         quantile_loss   2 · the sum of pinball losses, averaged over the levels / the sum of |y|
         coverage_…      the share of values between the lowest and the highest quantile, in percent
 
-    So CRPS is computed from quantiles, whatever the head, and of a forecast that is one number it is the mean absolute
-    error. Series whose seasonal naive error is 0 do not count in MASE.
+    CRPS is that of the whole distribution, or the unbiased one of paths that were drawn; a head of a few quantiles,
+    which says nothing of what lies between and beyond, has none. The mean loss of quantiles is no estimate of it: at
+    levels 0.1 … 0.9 a normal distribution that is right has 0.617 of its deviation, where its CRPS is 0.564. Of a
+    forecast that is one number CRPS is the mean absolute error, and so is the loss of quantiles at levels that lie
+    evenly about 0.5. Series whose seasonal naive error is 0 do not count in MASE.
 
     Args:
       horizon: H.
       levels: of the quantiles; none if there are none.
+      crps: whether forecasts are distributions.
       shown: windows whose forecasts are kept for pictures.
       owa: whether batches of an evaluation bring the forecasts of Naive2.
 
@@ -47,6 +52,7 @@ class Scores:
 
     horizon: int
     levels: tuple[float, ...] = ()
+    crps: bool = False
     shown: int = 0
     owa: bool = False
 
@@ -59,6 +65,8 @@ class Scores:
         if self.levels:
             number = (len(self.levels),)
             shapes |= {"scaled_pinball": number, "pinball": number, "magnitude": (), self.coverage: ()}
+        if self.crps:
+            shapes["crps"] = ()
         return shapes | {"forecasts": (self.shown, self.horizon, 1 + len(self.levels))}
 
     @property
@@ -66,13 +74,16 @@ class Scores:
         """The name of the coverage, with the share that lies between the outermost levels."""
         return f"coverage_{100.0 * (self.levels[-1] - self.levels[0]):.3g}_percent".replace(".", "_")
 
-    def sums(self, batch: WindowBatch, point: Array, quantiles: Array | None) -> dict[str, tuple[Array, Array]]:
+    def sums(
+        self, batch: WindowBatch, point: Array, quantiles: Array | None, crps: Array | None = None
+    ) -> dict[str, tuple[Array, Array]]:
         """The sums of `shapes` over one batch.
 
         Args:
           batch: the windows.
           point: [B, H, C], scaled.
           quantiles: [B, H, C, Q], scaled; None if there are no levels.
+          crps: [B, H, C], of the scaled values; needed if forecasts are distributions.
         """
         y, observed, unit = jnp.asarray(batch.future), jnp.asarray(batch.observed), jnp.asarray(batch.scale)[:, None]
         found = {"mse": _total((y - point) ** 2, observed), "mae": _total(jnp.abs(y - point), observed)}
@@ -86,6 +97,9 @@ class Scores:
             found["pinball"] = _total(loss * unit[..., None], observed)
             found["magnitude"] = _total(jnp.abs(_in_unit(batch, y)), observed)
             found[self.coverage] = _total(100.0 * inside.astype(y.dtype), observed)
+        if self.crps:
+            assert crps is not None
+            found["crps"] = _total(crps, observed)
         found["forecasts"] = self._kept(batch, point, quantiles), found["mse"][1]
         return found
 
@@ -96,10 +110,10 @@ class Scores:
             ratios = [means[name] / means[f"naive2_{name}"] for name in ("smape_percent", "mase")]
             found["owa"] = sum(ratios) / 2.0
         if self.levels:
-            found["crps"] = 2.0 * float(np.mean(means["scaled_pinball"]))
+            found["scaled_quantile_loss"] = 2.0 * float(np.mean(means["scaled_pinball"]))
             found["quantile_loss"] = 2.0 * float(np.mean(means["pinball"])) / (means["magnitude"] or 1.0)
             found[self.coverage] = means[self.coverage]
-        return found
+        return found | ({"crps": means["crps"]} if self.crps else {})
 
     def certain(self, point: Array) -> Array | None:
         """The quantiles of a forecast that is one number: all are that number."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from seqmodels.cells.base import Array, PyTree
@@ -30,8 +31,7 @@ class Forecasting(SeriesForecaster):
     """The task: series, a recurrent forecaster, its loss.
 
     Each split is measured by a backtest: a forecast from every origin (or every `stride`-th one), all H steps of each
-    counted. Validation chooses by the loss of the head, or of distributions and quantiles by CRPS, which baselines have
-    too.
+    counted. Validation chooses by the loss of the head, or of distributions by CRPS, which baselines have too.
 
     Args:
       config: a valid one.
@@ -197,4 +197,4 @@ def check_counts(panel: Panel) -> None:
 @functools.partial(jax.jit, static_argnames=("scores",))
 def _sums(scores: Scores, batch: WindowBatch, point: Array) -> Sums:
     """The sums of forecasts that are one number each."""
-    return scores.sums(batch, point, scores.certain(point))
+    return scores.sums(batch, point, scores.certain(point), jnp.abs(batch.future - point))

@@ -12,6 +12,8 @@ from seqmodels.data.inputs import Input
 from seqmodels.data.origins import Origin, Scaling, origins_of
 from seqmodels.data.scaler import Scaler
 from seqmodels.data.windows import WindowBatch
+from seqmodels.models.distribution_heads import Distribution
+from seqmodels.models.forecast_heads import drawn_crps
 from seqmodels.tasks.forecast_scores import Scores
 from seqmodels.tasks.forecast_tables import Config
 from seqmodels.training.groups import batched
@@ -55,8 +57,10 @@ class SeriesForecaster:
         )
         self.head = self.model.head
         self._next = jax.jit(self._ahead)
-        self.scores = Scores(config.data.horizon, self.head.levels, shown=SHOWN, owa=config.data.owa)
-        self.objective = config.model.head if config.model.head in ("mse", "mae") else "crps"
+        drawn = isinstance(self.head, Distribution)
+        self.scores = Scores(config.data.horizon, self.head.levels, crps=drawn, shown=SHOWN, owa=config.data.owa)
+        choices = {"mse": "mse", "mae": "mae", "quantiles": "scaled_quantile_loss"}
+        self.objective = choices.get(config.model.head, "crps")
 
     @staticmethod
     def restore(config: Config, extra: Mapping[str, Any]) -> "SeriesForecaster":
@@ -89,9 +93,12 @@ class SeriesForecaster:
         forecast = self.model.apply(params, past, covariates, future, key=key)
         losses = jnp.where(jnp.asarray(batch.observed), self.head.loss(forecast, future), 0.0)
         point, quantiles = self.head.point(forecast), self.head.quantiles(forecast)
+        crps = self.head.crps(forecast, future)
         if key is None and self.model.decoding == "recursive":
-            point, quantiles = self._drawn(params, past, covariates, jnp.asarray(batch.number))
-        sums = self.scores.sums(batch, point, quantiles)
+            paths = self._paths(params, past, covariates, jnp.asarray(batch.number))
+            point, quantiles = self._of_paths(paths)
+            crps = None if crps is None else drawn_crps(paths, future)
+        sums = self.scores.sums(batch, point, quantiles, crps)
         total, weight = losses.sum(), sums["mse"][1]
         if self.head.measure is not None:
             sums[self.head.measure] = total, weight
@@ -125,20 +132,23 @@ class SeriesForecaster:
     def _ahead(self, params: PyTree, past: Array, covariates: Array, numbers: Array) -> Array:
         """Point and quantiles, scaled, [B, H, C, 1 + Q]."""
         if self.model.decoding == "recursive":
-            point, quantiles = self._drawn(params, past, covariates, numbers)
+            point, quantiles = self._of_paths(self._paths(params, past, covariates, numbers))
         else:
             forecast = self.model.apply(params, past, covariates)
             point, quantiles = self.head.point(forecast), self.head.quantiles(forecast)
         return point[..., None] if quantiles is None else jnp.concatenate([point[..., None], quantiles], axis=-1)
 
-    def _drawn(self, params: PyTree, past: Array, covariates: Array, numbers: Array) -> tuple[Array, Array | None]:
-        """Mean and quantiles of the paths that recursive decoding draws, for each window always the same."""
-        levels = self.head.levels
+    def _paths(self, params: PyTree, past: Array, covariates: Array, numbers: Array) -> Array:
+        """What recursive decoding draws, for the window of a number always the same, [N, B, H, C]; 1 of a number."""
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), numbers)
-        paths = self.model.sample(params, past, covariates, keys, paths=self.config.model.paths if levels else 1)
-        if not levels:
+        number = self.config.model.paths if self.head.levels else 1
+        return self.model.sample(params, past, covariates, keys, paths=number)
+
+    def _of_paths(self, paths: Array) -> tuple[Array, Array | None]:
+        """Their mean [B, H, C] and quantiles [B, H, C, Q]."""
+        if not self.head.levels:
             return paths[0], None
-        quantiles = jnp.quantile(paths, jnp.asarray(levels, paths.dtype), axis=0)
+        quantiles = jnp.quantile(paths, jnp.asarray(self.head.levels, paths.dtype), axis=0)
         return paths.mean(axis=0), jnp.moveaxis(quantiles, 0, -1)
 
     def metrics(self, means: Mapping[str, Any]) -> dict[str, float]:

@@ -4,17 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from seqmodels.models.distribution_heads import (
     Counts,
     Gaussian,
+    Located,
     NegativeBinomial,
     StudentT,
     count_quantiles,
     t_quantiles,
 )
-from seqmodels.models.forecast_heads import LEVELS
+from seqmodels.models.forecast_heads import LEVELS, drawn_crps, pinball
 
 HEADS = [Gaussian(), StudentT(), NegativeBinomial()]
 
@@ -53,6 +54,37 @@ def test_distributions_are_those_of_scipy(head):
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
+def test_crps_is_the_integral_that_defines_it(head):
+    found, expected = placed(head)
+    y = np.round(5.0 * np.abs(numbers(50, 1)))
+    scores = np.asarray(jax.jit(head.crps)(found, y))
+    if isinstance(head, NegativeBinomial):
+        counts = np.arange(400)[:, None]
+        np.testing.assert_allclose(scores, ((expected.cdf(counts) - (y <= counts)) ** 2).sum(axis=0), rtol=1e-4)
+        return
+    for place in range(0, 50, 7):
+        frozen = expected.dist(*expected.args[:-2], *(float(part[place]) for part in expected.args[-2:]))
+        below, _ = integrate.quad(lambda x, f=frozen: f.cdf(x) ** 2, -np.inf, y[place])
+        above, _ = integrate.quad(lambda x, f=frozen: f.sf(x) ** 2, y[place], np.inf)
+        assert scores[place] == pytest.approx(below + above, rel=1e-4)
+
+
+def test_crps_of_a_distribution_that_is_right():
+    """1/√π for standard normal values, where the mean loss of nine quantiles is 0.617."""
+    head, y = Gaussian(), np.asarray(stats.norm.ppf((np.arange(4000) + 0.5) / 4000), np.float32)
+    standard = Located(jnp.zeros(4000), jnp.ones(4000))
+    assert float(head.crps(standard, y).mean()) == pytest.approx(1.0 / np.sqrt(np.pi), abs=1e-3)
+    assert 2.0 * float(pinball(head.quantiles(standard), y, LEVELS).mean()) == pytest.approx(0.617, abs=1e-3)
+
+
+@pytest.mark.parametrize("number", [2, 5, 100])
+def test_crps_of_draws_is_that_of_the_distribution(number):
+    """However few they are: for a normal distribution, in the mean over many values."""
+    y, drawn = numbers(20_000, 1), numbers((number, 20_000), 2)
+    assert float(drawn_crps(drawn, y).mean()) == pytest.approx(1.0 / np.sqrt(np.pi), rel=0.02)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
 def test_draws_are_spread_as_the_distribution_says(head):
     """The share below each quantile is its level, for counts that below it and half of that at it."""
     found, expected = placed(head)
@@ -82,6 +114,10 @@ def test_counts_small_and_large():
     np.testing.assert_allclose(find(levels, forecast), quantiles, atol=1.0, rtol=1e-3)
     diverged = forecast.mean.at[0, :3].set(jnp.array([jnp.inf, jnp.nan, 1e30]))
     np.testing.assert_array_equal(find(levels, forecast._replace(mean=diverged))[1:], find(levels, forecast)[1:])
+    counts = np.arange(40_000).reshape(-1, 1, 1)
+    below = expected.cdf(counts)
     for y in (np.zeros_like(grid[0]), np.round(2.0 * grid[0])):
+        crps = jax.jit(NegativeBinomial().crps)(forecast, jnp.asarray(y, jnp.float32))
+        np.testing.assert_allclose(crps, ((below - (y <= counts)) ** 2).sum(axis=0), rtol=5e-3, atol=1e-7)
         likelihood = jax.jit(NegativeBinomial().loss)(forecast, jnp.asarray(y, jnp.float32))
         np.testing.assert_allclose(likelihood, -expected.logpmf(y), rtol=1e-4, atol=1e-3)

@@ -17,7 +17,7 @@ sums_of = jax.jit(Scores.sums, static_argnums=0)
 
 def oracle(batch, point, quantiles):
     """Every measure, value by value."""
-    found = {name: [] for name in ("mse", "mae", "smape", "mase", "crps", "pinball", "size", "inside")}
+    found = {name: [] for name in ("mse", "mae", "smape", "mase", "scaled", "pinball", "size", "inside")}
     for place in np.argwhere(batch.observed):
         b, h, c = place
         unit, zero, season = (float(part[b, c]) for part in (batch.scale, batch.location, batch.season_error))
@@ -29,7 +29,7 @@ def oracle(batch, point, quantiles):
         if season > 0:
             found["mase"].append(abs(y - yhat) / season)
         losses = [(z - v) * level if z >= v else (v - z) * (1.0 - level) for v, level in zip(q, LEVELS, strict=True)]
-        found["crps"].append(2.0 * np.mean(losses))
+        found["scaled"].append(2.0 * np.mean(losses))
         found["pinball"].append(2.0 * np.mean(losses) * unit)
         found["size"].append(abs(y))
         found["inside"].append(100.0 * (q[0] <= z <= q[-1]))
@@ -39,7 +39,7 @@ def oracle(batch, point, quantiles):
         "mae": mean["mae"],
         "smape_percent": mean["smape"],
         "mase": mean["mase"],
-        "crps": mean["crps"],
+        "scaled_quantile_loss": mean["scaled"],
         "quantile_loss": np.sum(found["pinball"]) / np.sum(found["size"]),
         "coverage_80_percent": mean["inside"],
     }
@@ -108,11 +108,20 @@ def test_without_a_reference_there_is_no_such_average():
     assert "owa" not in scores.metrics(means(sums))
 
 
-def test_crps_of_a_number_is_its_absolute_error():
+def test_the_quantile_loss_of_a_number_is_its_absolute_error():
     scores = Scores(2, LEVELS)
     point = np.array([[[15.0], [20.0]]], np.float32)
     found = scores.metrics(means(sums_of(scores, hand(), point, scores.certain(point))))
-    assert found["crps"] == pytest.approx(found["mae"]) == pytest.approx(3.5)
+    assert found["scaled_quantile_loss"] == pytest.approx(found["mae"]) == pytest.approx(3.5)
+    assert "crps" not in found
+
+
+def test_crps_is_the_mean_over_observed_values():
+    batch, point, crps = hand(), np.zeros((1, 2, 1), np.float32), np.array([[[0.5], [2.0]]], np.float32)
+    scores = Scores(2, crps=True)
+    assert scores.metrics(means(sums_of(scores, batch, point, None, crps)))["crps"] == pytest.approx(1.25)
+    batch = batch._replace(observed=np.array([[[False], [True]]]))
+    assert scores.metrics(means(sums_of(scores, batch, point, None, crps)))["crps"] == pytest.approx(2.0)
 
 
 def test_zeros_that_are_forecast_as_zeros_cost_nothing():

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from oracles import assert_equal
+from scipy import stats
 from small import DATA, SERIES, config, result, rows, task, write
 
 from seqmodels.cli import main
@@ -33,7 +34,7 @@ def first(made):
     return batch
 
 
-@pytest.mark.parametrize("head", ["mae", "gaussian"])
+@pytest.mark.parametrize("head", ["mae", "quantiles", "gaussian"])
 def test_measures_are_those_of_every_forecast_by_itself(head, folder):
     task = made(folder, f"model.head={head}", "data.eval_batch_size=5", "model.normalise=last")
     params = task.init(jax.random.key(1))
@@ -51,10 +52,14 @@ def test_measures_are_those_of_every_forecast_by_itself(head, folder):
         quantiles = np.asarray(task.head.quantiles(forecast))
         error = future[..., None] - quantiles
         losses = np.where(error > 0, np.array(task.head.levels) * error, (np.array(task.head.levels) - 1.0) * error)
-        assert found["crps"] == pytest.approx(2.0 * losses.mean(), rel=1e-4)
+        assert found["scaled_quantile_loss"] == pytest.approx(2.0 * losses.mean(), rel=1e-4)
         inside = (error[..., 0] >= 0) & (error[..., -1] <= 0)
         assert found["coverage_80_percent"] == pytest.approx(100.0 * inside.mean())
+    assert ("crps" in found) == (head == "gaussian")
     if task.head.measure is not None:
+        z = (future - forecast.loc) / forecast.scale
+        crps = z * (2.0 * stats.norm.cdf(z) - 1.0) + 2.0 * stats.norm.pdf(z) - 1.0 / math.sqrt(math.pi)
+        assert found["crps"] == pytest.approx(float((forecast.scale * crps).mean()), rel=1e-4)
         assert found["loss_nats"] == pytest.approx(float(task.head.loss(forecast, future).mean()), rel=1e-4)
     assert task.objective in found
 
@@ -70,6 +75,9 @@ def test_recursive_forecasts_know_no_more_than_the_window(head, number, folder):
     found = means(sums)
     assert found["mse"] == pytest.approx(((paths.mean(axis=0) - batch.future) ** 2).mean(), rel=1e-4)
     if number > 1:
+        between = np.abs(paths[:, None] - paths).mean(axis=(0, 1)) * number / (number - 1)  # of different ones
+        crps = np.abs(paths - batch.future).mean(axis=0) - between / 2.0
+        assert found["crps"] == pytest.approx(crps.mean(), rel=1e-4)
         low, high = np.quantile(paths, (0.1, 0.9), axis=0)
         inside = (low <= batch.future) & (batch.future <= high)
         assert found["coverage_80_percent"] == pytest.approx(100.0 * inside.mean())
@@ -207,8 +215,8 @@ def test_what_a_run_leaves(run):
     names = {path.name for path in run.iterdir()}
     assert {"config.toml", "metrics.jsonl", "result.json", "curves.png", "forecasts.png", "checkpoints"} <= names
     assert "train/coverage_80_percent" in rows(run)[0]
-    best = min(row["valid/crps"] for row in rows(run) if "valid/crps" in row)
-    assert result(run)["metrics"]["valid/crps"] == best
+    best = min(row["valid/scaled_quantile_loss"] for row in rows(run) if "valid/scaled_quantile_loss" in row)
+    assert result(run)["metrics"]["valid/scaled_quantile_loss"] == best
 
 
 def test_evaluate_gives_the_numbers_of_the_result(run, capsys):
@@ -268,5 +276,6 @@ def test_only_a_file_has_columns_to_name(folder):
 def test_it_learns_more_than_a_linear_map(tmp_path):
     assert main(["train", "configs/forecast_synthetic.toml", f"run.dir={tmp_path}"]) == 0
     found = result(tmp_path / "forecast_synthetic")
-    assert found["metrics"]["test/crps"] < 0.8 * found["baselines"]["test/crps"]["linear"]
+    name = "test/scaled_quantile_loss"
+    assert found["metrics"][name] < 0.8 * found["baselines"][name]["linear"]
     assert found["metrics"]["test/mse"] < found["baselines"]["test/mse"]["linear"]
