@@ -106,6 +106,8 @@ def ends_of(steps: int, valid_share: float, test_share: float) -> tuple[int, int
 def filled(values: Numbers) -> Numbers:
     """Puts in the place of each missing value (NaN) the last one before it; before the first one that one.
 
+    So nothing later is known at any step from the first value on, which must be one of training.
+
     Args:
       values: [T, C], in each column at least one number.
 

@@ -221,11 +221,16 @@ def _series(
         _check_dates(rows, columns.date, columns.frequency)
     numbers: Numbers = np.array([row.numbers for row in rows], np.float64)
     there = ~np.isnan(numbers)
-    for column, seen in zip((*targets, *columns.covariates), there.T, strict=True):
-        if not seen.any():
-            of = f" of series {key!r}" if key else ""
-            raise DataError(f"{where}: column {column!r}{of} has no value at all; leave it out")
     borders = ends(len(rows))
+    for column, seen in zip((*targets, *columns.covariates), there.T, strict=True):
+        of = f" of series {key!r}" if key else ""
+        if not seen.any():
+            raise DataError(f"{where}: column {column!r}{of} has no value at all; leave it out")
+        if borders[0] > 0 and not seen[: borders[0]].any():
+            raise DataError(
+                f"{rows[int(seen.argmax())].where}: the first value of column {column!r}{of} comes after the "
+                f"{borders[0]:,} steps to learn from; leave it out, or lower data.valid_share and data.test_share"
+            )
     if len(rows) < borders[-1]:
         raise DataError(f"{where}: {len(rows):,} rows, but {borders[-1]:,} are needed; restore the original file")
     numbers, there = filled(numbers)[: borders[-1]], there[: borders[-1]]

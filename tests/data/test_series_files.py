@@ -54,6 +54,18 @@ def test_missing_values_are_refused_or_filled_and_never_targets(tmp_path):
     assert np.argwhere(~series.observed).tolist() == [[2, 0], [8, 1]]
 
 
+def test_what_stands_for_training_values_is_none_of_validation_or_test(tmp_path):
+    lines = LONG.replace("shop,sales", "shop,sales,heat").splitlines()
+    gaps = [lines[0], *(f"{line},{5 + row if row in (6, 17) else ''}" for row, line in enumerate(lines[1:]))]
+    one, both = ("\n".join(gaps[:end]) for end in (11, 21))
+    settings = {"series": "shop", "missing": "forward"}
+    assert read(tmp_path, one, **settings).series[0].values[:, 1].tolist() == [11.0] * 10  # the last training step's
+    fault = r"csv:19: the first value of column 'heat' of series 'b' comes after the 7 steps to learn from; leave it"
+    for columns in ({}, {"targets": ("sales",), "covariates": ("heat",)}):
+        with pytest.raises(DataError, match=fault):
+            read(tmp_path, both, **settings, **columns)
+
+
 def test_spaces_quotes_marks_and_line_ends_do_no_harm(tmp_path):
     plain = read(tmp_path, TABLE)
     other = "\ufeff" + TABLE.replace("load", '"load"').replace(",5,", ', "5" ,'.replace('"', "")).replace("\n", "\r\n")
