@@ -24,6 +24,7 @@ class Series(NamedTuple):
       observed: bool [T, C]; the values that are not missing. Only they count as targets.
       covariates: float64 [T, K], what is known beforehand for all steps; K may be 0.
       ends: where training, validation and test end; the last one is T.
+      dates: [T], as they stand in the file, or empty if there are none.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Series(NamedTuple):
     observed: npt.NDArray[np.bool_]
     covariates: Numbers
     ends: tuple[int, int, int]
+    dates: tuple[str, ...] = ()
 
     def span(self, split: str) -> tuple[int, int]:
         """The steps of a split: the first, and the one after the last."""
@@ -47,6 +49,7 @@ class Panel:
       targets: the names of the C columns of `values`.
       covariates: the names of the K columns of `covariates`.
       series: one at least.
+      frequency: the time between two steps, such as "1h"; None: not known, or not always the same.
 
     Raises:
       DataError: if there is no series, or one of them has no training steps.
@@ -61,6 +64,7 @@ class Panel:
     targets: tuple[str, ...]
     covariates: tuple[str, ...]
     series: tuple[Series, ...]
+    frequency: str | None = None
 
     def __post_init__(self) -> None:
         if not self.series:

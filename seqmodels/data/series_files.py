@@ -4,24 +4,22 @@ import csv
 import datetime
 import difflib
 import io
+import itertools
 import math
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from seqmodels.data.frequencies import ANY, following, follows, read_date, usual_frequency, written
 from seqmodels.data.series import Numbers, Panel, Series, ends_of, filled
 from seqmodels.data.sources import DataError
 from seqmodels.data.text_files import read_text
 
 MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 _LARGEST: Final = 1e30  # sums of many of them still fit float32
-_FREQUENCY: Final = re.compile(r"([1-9]\d*)(s|min|h|d|w|mo|y)")
-_SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_MONTHS: Final = {"mo": 1, "y": 12}
 
 
 class Columns(NamedTuple):
@@ -32,7 +30,8 @@ class Columns(NamedTuple):
       series: the name of the column that says to which series a row belongs, or None: there is one series.
       targets: what is forecast; none named: all columns that are not named otherwise.
       covariates: what is known beforehand for every step.
-      frequency: the time between two rows, such as "15min", "1h", "1d", "1w", "1mo"; None: it is not checked.
+      frequency: the time between two rows, such as "15min", "1h", "1d", "1w", "1mo"; None: that of most of them, if
+        there is one; "any": it is not checked.
       missing: "error" refuses missing values, "forward" lets the last one before stand for them.
       open_targets: lets missing targets be whatever `missing` says, as those of steps to come are.
     """
@@ -96,22 +95,9 @@ def read_panel(
     groups = _groups(lines, header, columns, targets)
     if not groups:
         raise DataError(f"{where}: there are no rows below the names of the columns")
+    frequency = None if columns.date is None else _checked_frequency(groups.values(), columns.date, columns.frequency)
     series = tuple(_series(where, key, rows, columns, targets, ends) for key, rows in groups.items())
-    return Panel(name, targets, columns.covariates, series)
-
-
-def check_frequency(text: str) -> None:
-    """Raises ValueError if a text is not a number and a unit.
-
-    Example:
-      >>> check_frequency("15min")
-      >>> check_frequency("hourly")
-      Traceback (most recent call last):
-      ValueError: a frequency is a number and one of s, min, h, d, w, mo, y, such as "15min" or "1h" (got 'hourly')
-    """
-    if not _FREQUENCY.fullmatch(text):
-        units = ", ".join((*_SECONDS, *_MONTHS))
-        raise ValueError(f'a frequency is a number and one of {units}, such as "15min" or "1h" (got {text!r})')
+    return Panel(name, targets, columns.covariates, series, frequency)
 
 
 def _lines(text: str, where: str) -> Iterator[tuple[str, list[str]]]:
@@ -215,10 +201,8 @@ def _series(
     targets: tuple[str, ...],
     ends: Callable[[int], tuple[int, int, int]],
 ) -> Series:
-    """One series, its dates checked and its missing values filled."""
+    """One series, its missing values filled."""
     name = key or (targets[0] if len(targets) == 1 else "all rows")
-    if columns.date is not None:
-        _check_dates(rows, columns.date, columns.frequency)
     numbers: Numbers = np.array([row.numbers for row in rows], np.float64)
     there = ~np.isnan(numbers)
     borders = ends(len(rows))
@@ -235,23 +219,40 @@ def _series(
         raise DataError(f"{where}: {len(rows):,} rows, but {borders[-1]:,} are needed; restore the original file")
     numbers, there = filled(numbers)[: borders[-1]], there[: borders[-1]]
     number = len(targets)
-    return Series(name, numbers[:, :number], there[:, :number], numbers[:, number:], borders)
+    dates = () if columns.date is None else tuple(row.date for row in rows[: borders[-1]])
+    return Series(name, numbers[:, :number], there[:, :number], numbers[:, number:], borders, dates)
 
 
-def _check_dates(rows: list[_Row], column: str, frequency: str | None) -> None:
-    """Raises DataError if dates cannot be read, do not rise, or leave gaps."""
-    before: datetime.datetime | None = None
-    for row in rows:
-        date = _date(row, column)
-        if before is not None:
+def _checked_frequency(groups: Collection[list[_Row]], column: str, frequency: str | None) -> str | None:
+    """The time between two steps, None if there is none; the dates of each series are checked.
+
+    Raises:
+      DataError: if dates cannot be read, do not rise, or leave gaps.
+    """
+    dates = [[_date(row, column) for row in rows] for rows in groups]
+    for rows, own in zip(groups, dates, strict=True):
+        for row, (before, date) in zip(rows[1:], itertools.pairwise(own), strict=True):
             _check_order(row, column, before, date)
-            if frequency is not None and not _follows(before, date, frequency):
-                raise DataError(
-                    f"{row.where}: column {column!r}: {row.date} is not data.frequency={frequency} after {before}; put "
-                    "in rows for the steps between, with empty cells and data.missing=forward, or leave "
-                    "data.frequency out"
-                )
-        before = date
+    usual = frequency or usual_frequency(pair for own in dates for pair in itertools.pairwise(own))
+    if usual is None or usual == ANY:
+        return None
+    said = f"data.frequency={usual}" if frequency else f"{usual}, the usual step,"
+    for rows, own in zip(groups, dates, strict=True):
+        _check_steps(rows, own, column, usual, said)
+    return usual
+
+
+def _check_steps(rows: list[_Row], dates: list[datetime.datetime], column: str, frequency: str, said: str) -> None:
+    """Raises DataError if a date is not the one that is next."""
+    for place, (before, date) in enumerate(itertools.pairwise(dates), start=1):
+        if not follows(before, date, frequency):
+            row, next_date = rows[place], following(dates[:place], frequency, 1)
+            steps = "".join(f"; {written(when, row.date)} is missing" for when in next_date if when < date)
+            raise DataError(
+                f"{row.where}: column {column!r}: {row.date} is not {said} after {rows[place - 1].date}{steps}; put in "
+                f"rows for the steps between, with empty cells and data.missing=forward, or train with "
+                f"data.frequency={ANY} if every row is a step, whatever its date"
+            )
 
 
 def _check_order(row: _Row, column: str, before: datetime.datetime, date: datetime.datetime) -> None:
@@ -268,22 +269,10 @@ def _check_order(row: _Row, column: str, before: datetime.datetime, date: dateti
 
 def _date(row: _Row, column: str) -> datetime.datetime:
     """A date; of a month its first day."""
-    for text in (row.date, f"{row.date}-01"):
-        try:
-            return datetime.datetime.fromisoformat(text)
-        except ValueError:
-            continue
-    raise DataError(
-        f"{row.where}: column {column!r}: not a date (got {row.date!r}); write it as 2024-12-31 or 2024-12-31 "
-        "23:00:00, or name the column as no date and the others with data.targets"
-    )
-
-
-def _follows(before: datetime.datetime, date: datetime.datetime, frequency: str) -> bool:
-    """Whether a date is the next one; of months and years the day does not count, as not all have a 31st."""
-    match = _FREQUENCY.fullmatch(frequency)
-    assert match is not None
-    number, unit = int(match[1]), match[2]
-    if unit in _SECONDS:
-        return date - before == datetime.timedelta(seconds=number * _SECONDS[unit])
-    return 12 * (date.year - before.year) + date.month - before.month == number * _MONTHS[unit]
+    try:
+        return read_date(row.date)
+    except ValueError as error:
+        raise DataError(
+            f"{row.where}: column {column!r}: not a date (got {row.date!r}); write it as 2024-12-31 or 2024-12-31 "
+            "23:00:00, or name the column as no date and the others with data.targets"
+        ) from error

@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from seqmodels.config import config, make_whole
-from seqmodels.data.series_files import Columns, check_frequency
+from seqmodels.data.frequencies import check_frequency
+from seqmodels.data.series_files import Columns
 from seqmodels.data.series_sets import SERIES_SETS
 from seqmodels.engines import ENGINES
 from seqmodels.models import Forecaster
@@ -49,7 +50,10 @@ class DataTable:
     ] = None
     targets: Annotated[tuple[str, ...], Field(description="of data.path: what is forecast; default: all others")] = ()
     covariates: Annotated[tuple[str, ...], Field(description="of data.path: columns known for the future too")] = ()
-    frequency: Annotated[str | None, Field(description='of data.path: such as "1h"; gaps are refused then')] = None
+    frequency: Annotated[
+        str | None,
+        Field(description='of dates, such as "1h"; gaps are refused; default: the usual one; "any": not checked'),
+    ] = None
     missing: Annotated[
         Literal["error", "forward"],
         Field(description="of data.path: refuse missing values, or let the last one stand for them, not as a target"),

@@ -168,6 +168,10 @@ class Forecasting(SeriesForecaster):
         ]
         if missing := sum(int((~one.observed).sum()) for one in series):
             lines.append(f"{missing:,} values are missing; the last one before stands for each, and none is a target")
+        if self.panel.frequency is not None:
+            lines.append(f"a step is {self.panel.frequency}")
+        elif series[0].dates and data.frequency is None:
+            lines.append("the dates have no usual step: every row is a step, whatever its date; gaps are not seen")
         if short := len(series) - len(np.unique(self.windows["train"].series)):
             lines.append(f"{short:,} series are too short for a training window and are measured only")
         return lines

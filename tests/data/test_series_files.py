@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqmodels.data.series_files import Columns, check_frequency, from_csv
+from seqmodels.data.series_files import Columns, from_csv
 from seqmodels.data.sources import DataError
 
 TABLE = "date,load,heat\n" + "".join(f"2024-01-{day:02},{day},{-day}.5\n" for day in range(1, 11))
@@ -125,26 +125,45 @@ def test_rows_and_columns_without_anything(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("frequency", "dates", "gap"),
+    ("frequency", "dates", "gap", "missing"),
     [
-        ("1d", ["2024-02-28", "2024-02-29", "2024-03-01"], "2024-03-03"),
-        ("15min", ["2024-01-01 00:00:00", "2024-01-01 00:15:00"], "2024-01-01 00:45:00"),
-        ("1mo", ["2023-11-30", "2023-12-31", "2024-01-31", "2024-02-29"], "2024-04-30"),
-        ("1mo", ["2023-12", "2024-01"], "2024-03"),
-        ("1y", ["2023-01-01", "2024-01-01"], "2026-01-01"),
+        ("1d", ["2024-02-28", "2024-02-29", "2024-03-01"], "2024-03-03", "2024-03-02"),
+        (
+            "15min",
+            ["2024-01-01 00:00:00", "2024-01-01 00:15:00", "2024-01-01 00:30:00"],
+            "2024-01-01 01:00:00",
+            "2024-01-01 00:45:00",
+        ),
+        ("1mo", ["2023-11-30", "2023-12-31", "2024-01-31", "2024-02-29"], "2024-04-30", "2024-03-31"),
+        ("1mo", ["2023-11", "2023-12", "2024-01"], "2024-03", "2024-02"),
+        ("3mo", ["2023-03-31", "2023-06-30", "2023-09-30"], "2024-03-31", "2023-12-31"),
+        ("1y", ["2022-01-01", "2023-01-01", "2024-01-01"], "2026-01-01", "2025-01-01"),
     ],
 )
-def test_gaps_are_told_if_the_frequency_is_given(tmp_path, frequency, dates, gap):
+def test_gaps_are_told_whether_the_frequency_is_given_or_not(tmp_path, frequency, dates, gap, missing):
     text = "date,load\n" + "".join(f"{date},1\n" for date in dates)
-    assert len(read(tmp_path, text, frequency=frequency).series[0].values) == len(dates)
-    assert len(read(tmp_path, f"{text}{gap},1\n").series[0].values) == len(dates) + 1
-    with pytest.raises(
-        DataError, match=rf"csv:{len(dates) + 2}: column 'date': {gap} is not data.frequency={frequency}"
-    ):
-        read(tmp_path, f"{text}{gap},1\n", frequency=frequency)
+    panel = read(tmp_path, text, frequency=frequency)
+    assert (len(panel.series[0].values), panel.frequency) == (len(dates), frequency)
+    assert panel.series[0].dates == tuple(dates)
+    assert read(tmp_path, text).frequency == frequency
+    place = rf"csv:{len(dates) + 2}: column 'date': {gap} is not "
+    for given, said in ((frequency, f"data.frequency={frequency}"), (None, f"{frequency}, the usual step,")):
+        with pytest.raises(DataError, match=rf"{place}{said} after {dates[-1]}; {missing} is missing; .*frequency=any"):
+            read(tmp_path, f"{text}{gap},1\n", frequency=given)
+    whatever = read(tmp_path, f"{text}{gap},1\n", frequency="any")
+    assert (len(whatever.series[0].values), whatever.frequency) == (len(dates) + 1, None)
 
 
-@pytest.mark.parametrize("text", ["", "h", "0h", "1 h", "hourly", "1hour", "-1d"])
-def test_what_is_no_frequency(text):
-    with pytest.raises(ValueError, match="a frequency is a number and one of"):
-        check_frequency(text)
+def test_a_gap_is_told_by_the_step_that_is_usual_in_all_series(tmp_path):
+    gap = LONG.replace("2024-01-04,b,4\n", "")
+    with pytest.raises(DataError, match=r"csv:15: column 'date': 2024-01-05 is not 1d, the usual.*2024-01-04 is miss"):
+        read(tmp_path, gap, series="shop")
+    short = gap.partition("2024-01-06,b")[0] + "2024-01-05,c,1\n2024-01-07,c,1\n2024-01-09,c,1\n"
+    with pytest.raises(DataError, match=r"2024-01-05 is not 1d, the usual step"):
+        read(tmp_path, short, series="shop")
+
+
+def test_dates_without_a_usual_step_are_no_gaps(tmp_path):
+    dates = ("2024-01-01", "2024-01-02", "2024-01-05", "2024-01-06", "2024-02-11")
+    panel = read(tmp_path, "date,load\n" + "".join(f"{date},1\n" for date in dates))
+    assert (panel.frequency, len(panel.series[0].values)) == (None, 5)

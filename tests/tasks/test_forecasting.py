@@ -123,6 +123,19 @@ def test_missing_values_are_no_targets(tmp_path, monkeypatch):
     assert evaluated(params, None, batch._replace(observed=np.zeros_like(batch.observed)), None)[0] == 0.0
 
 
+def test_dates_without_a_usual_step_are_told(tmp_path, monkeypatch):
+    name, content = DATA["forecasting"]
+    first, *rest = content().splitlines()
+    lines = [
+        f"date,{first}",
+        *(f"{1900 + row * row // 50}-01-{1 + row % 28:02},{line}" for row, line in enumerate(rest)),
+    ]
+    monkeypatch.setitem(DATA, "forecasting", (name, lambda: "\n".join(lines)))
+    task = made(tmp_path, "data.date_column=date")
+    assert task.describe()[2].startswith("the dates have no usual step: every row is a step")
+    assert len(made(tmp_path, "data.date_column=date", "data.frequency=any").describe()) == 2
+
+
 def test_baselines_are_right(folder):
     task = made(folder, "data.horizon=2")
     found = task.baselines()
