@@ -265,6 +265,13 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows", type=_Whole(1), default=32, help="read so many before the first answer; 1: at once (default 32)"
     )
+    parser.add_argument(
+        "--paths",
+        type=_Whole(1),
+        metavar="N",
+        help="forecasts of a distribution with recursive decoding: N drawn paths of each series, a line for each path "
+        "and step, in place of mean and quantiles",
+    )
 
 
 def _add_analyze(parser: argparse.ArgumentParser) -> None:

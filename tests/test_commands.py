@@ -15,6 +15,7 @@ from seqmodels.cli import main
 from seqmodels.commands import data_sets
 from seqmodels.commands.prediction import FORMATS
 from seqmodels.data.sources import Source, SourceFile
+from seqmodels.tasks.series_forecaster import SeriesForecaster
 
 CONTENT = b"to be or not to be"
 GATED = PLAIN.replace("rnn", "lstm")
@@ -88,6 +89,27 @@ def test_a_table_of_forecasts(tmp_path, capsys):
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert list(rows[0]) == ["series", "step", "load.point", "heat.point"]
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_a_table_of_drawn_paths(tmp_path, capsys, monkeypatch):
+    """What is drawn is tested with the task."""
+    run = trained(SERIES)
+    capsys.readouterr()
+    (tmp_path / "series.csv").write_text(series())
+    given = ["--input", str(tmp_path / "series.csv"), "--format", "csv", "--paths", "3"]
+    assert main(["predict", run, *given]) == 2
+    assert main(["predict", str(finished().path), *given]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert 'this model has model.head = "mse", model.decoding = "direct"' in said[0]
+    assert said[1].endswith("its task, language_modelling, draws no paths; leave --paths out")
+
+    def draw(model, params, given, *, rows, paths):
+        return iter([{"series": given.place, "path": path, "load": float(rows)} for path in range(paths)])
+
+    monkeypatch.setattr(SeriesForecaster, "draw", draw)
+    assert main(["predict", run, *given, "--rows", "5"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["path"], row["load"]) for row in rows] == [("0", "5.0"), ("1", "5.0"), ("2", "5.0")]
 
 
 @pytest.mark.parametrize("form", ["html", "png", "terminal"])

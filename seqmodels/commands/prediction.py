@@ -17,7 +17,7 @@ from seqmodels.analysis import tagged_sentences
 from seqmodels.commands.trained_run import TrainedRun
 from seqmodels.data.inputs import open_input
 from seqmodels.errors import UserError
-from seqmodels.tasks.predictor import Predictor
+from seqmodels.tasks.predictor import Drawer, Predictor
 from seqmodels.tasks.tagged_view import TaggedView
 from seqmodels.tasks.tagging import WordTagger
 
@@ -33,7 +33,12 @@ def predict(options: argparse.Namespace) -> int:
         raise run.lacking("reads no data but its own", "use evaluate")
     form = _form(options)
     given = open_input(options.input, options.kind)
-    rows = model.predict(run.params(model), given, rows=options.rows)
+    if options.paths is None:
+        rows = model.predict(run.params(model), given, rows=options.rows)
+    elif isinstance(model, Drawer):
+        rows = model.draw(run.params(model), given, rows=options.rows, paths=options.paths)
+    else:
+        raise run.lacking("draws no paths", "leave --paths out")
     if form in VIEWS:
         if not isinstance(model, WordTagger):
             raise run.lacking("gives no words with labels to be coloured", "use --format jsonl or csv")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seqmodels.data.frequencies import following, read_date, written
 from seqmodels.data.inputs import Input
 from seqmodels.data.scaler import Scaler
 from seqmodels.data.series import Series
@@ -27,6 +28,7 @@ class Origin(NamedTuple):
       covariates: float32 [L + H, K], scaled.
       location: float64 [C]; values in their own unit are z · scale + location.
       scale: float64 [C].
+      dates: [H] of the steps to come, in the form of the table; fewer where the calendar ends, none if not known.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Origin(NamedTuple):
     covariates: Floats
     location: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
+    dates: tuple[str, ...]
 
 
 class Scaling(NamedTuple):
@@ -59,8 +62,8 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
 
     Args:
       given: of kind ".csv".
-      columns: as in training, all targets and covariates named; without a column that tells series apart one that is
-        called "series" does.
+      columns: as in training, all targets and covariates named, and the frequency; without a column that tells series
+        apart one that is called "series" does.
       scaling: of training; a series that training had not is scaled by its own values.
       context: L.
       horizon: H.
@@ -79,11 +82,26 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
     for number, series in enumerate(panel.series):
         row = scaling.rows.get(series.name)
         known = own, number
-        yield _origin(given.place, series, *(known if row is None else (scaling.scaler, row)), context, horizon)
+        origin = _origin(given.place, series, *(known if row is None else (scaling.scaler, row)), context, horizon)
+        yield origin._replace(dates=_to_come(series.dates, _end(series), panel.frequency, horizon))
+
+
+def _end(series: Series) -> int:
+    """The steps up to the last one of which a target is known."""
+    return int(np.flatnonzero(series.observed.any(axis=1))[-1]) + 1
+
+
+def _to_come(dates: tuple[str, ...], end: int, frequency: str | None, horizon: int) -> tuple[str, ...]:
+    """The dates of the steps after the end: those that the table has, and those that follow."""
+    if not dates or frequency is None:
+        return ()
+    known = dates[: end + horizon]
+    after = following([read_date(text) for text in known], frequency, end + horizon - len(known))
+    return known[end:] + tuple(written(date, known[-1]) for date in after)
 
 
 def _origin(place: str, series: Series, scaler: Scaler, row: int, context: int, horizon: int) -> Origin:
-    end = int(np.flatnonzero(series.observed.any(axis=1))[-1]) + 1
+    end = _end(series)
     to_come, number = len(series.values) - end, series.covariates.shape[1]
     if end < context:
         raise DataError(f"{place}: series {series.name!r} has {end:,} steps; the model looks back on {context:,}")
@@ -102,4 +120,5 @@ def _origin(place: str, series: Series, scaler: Scaler, row: int, context: int, 
         else np.zeros((context + horizon, 0), np.float32),
         location=location,
         scale=scale,
+        dates=(),
     )

@@ -49,7 +49,7 @@ class Forecasting(SeriesForecaster):
         self.data_name = f"the series of {self.panel.name}"
         scaler = Scaler.fit(self.panel, data.scaler)
         names = tuple(series.name for series in self.panel.series)
-        super().__init__(config, self.panel.targets, self.panel.covariates, names, scaler)
+        super().__init__(config, self.panel.targets, self.panel.covariates, names, scaler, self.panel.frequency)
         if isinstance(self.head, NegativeBinomial):
             check_counts(self.panel)
         self.windows = {split: self._windows(split) for split in SPLITS}
@@ -147,12 +147,13 @@ class Forecasting(SeriesForecaster):
         return found | ({"naive2": batch.reference} if data.owa else {})
 
     def extra(self) -> dict[str, Any]:
-        """The columns, the scaler and the fingerprint of the data."""
+        """The columns, the scaler, the time between two steps and the fingerprint of the data."""
         return {
             "targets": list(self.targets),
             "covariates": list(self.covariates),
             "series": list(self.series),
             "scaler": self.scaler.to_json(),
+            "frequency": self.frequency,
             "data_sha256": self.panel.fingerprint,
         }
 

@@ -26,3 +26,24 @@ class Predictor(Trainable, Protocol):
         Raises:
           DataError: if the data cannot be read: file, line, and what to do.
         """
+
+
+@runtime_checkable
+class Drawer(Predictor, Protocol):
+    """A model that can draw what may come, of which its prediction is a summary."""
+
+    def draw(self, params: PyTree, given: Input, *, rows: int, paths: int) -> Iterator[dict[str, Any]]:
+        """What may come, drawn.
+
+        Args:
+          params: of the model.
+          given: as for `predict`.
+          rows: as for `predict`.
+          paths: how many are drawn for each series.
+
+        Yields:
+          For each path and step what may be written as JSON.
+
+        Raises:
+          UserError: if this model draws none, or the data cannot be read.
+        """

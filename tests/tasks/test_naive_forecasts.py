@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from panels import panel
 
+from seqmodels.data.m4 import HORIZON, PERIOD, m4_hourly
 from seqmodels.data.scaler import Scaler
 from seqmodels.data.series import Panel, Series
 from seqmodels.data.windows import Windows
 from seqmodels.tasks import naive_forecasts as naive
+from seqmodels.tasks.forecast_scores import Scores
+from seqmodels.training.evaluation import means
 
 
 def columns(*functions, steps=20):
@@ -107,3 +110,23 @@ def test_naive2_is_the_last_value_where_no_season_can_be_told(values):
     np.testing.assert_array_equal(
         naive.naive2(panel().series[0].values[:, 0], 2, 1), [panel().series[0].values[-1, 0]] * 2
     )
+
+
+@pytest.mark.data
+def test_the_competition_has_these_measures_of_its_hourly_series(data_folder):
+    """As published: Makridakis, Spiliotis & Assimakopoulos (2020), of Naive2 and of the seasonal naive forecast."""
+    made = m4_hourly(data_folder / "m4")
+    windows = Windows(made, Scaler.fit(made, "none"), "test", context=168, horizon=HORIZON, period=PERIOD)
+    known = [series.values[: series.ends[1], 0] for series in made.series]
+    naive2 = np.stack([naive.naive2(values, HORIZON, PERIOD) for values in known])[..., None].astype(np.float32)
+    batch = windows.batch(np.arange(len(windows)), len(windows), naive2)
+    scores = Scores(HORIZON, owa=True)
+    found, seasonal = (
+        scores.metrics(means(scores.sums(batch, point, None)))
+        for point in (naive2, naive.seasonal_naive(batch.past, HORIZON, PERIOD))
+    )
+    assert found["smape_percent"] == pytest.approx(18.383, abs=5e-4)
+    assert found["mase"] == pytest.approx(2.395, abs=5e-4)
+    assert seasonal["smape_percent"] == pytest.approx(13.912, abs=5e-4)
+    assert seasonal["mase"] == pytest.approx(1.193, abs=5e-4)
+    assert seasonal["owa"] == pytest.approx((13.912 / 18.383 + 1.193 / 2.395) / 2.0, abs=3e-4)  # 0.627 there

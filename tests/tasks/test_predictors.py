@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import CONFIGS, task
+from small import CONFIGS, DATA, task
 
+from seqmodels.data.frequencies import following, read_date, written
 from seqmodels.data.inputs import Input
 from seqmodels.data.piano_rolls import LOWEST
 from seqmodels.data.sources import DataError
+from seqmodels.errors import UserError
 from seqmodels.tasks import TASKS
 from seqmodels.tasks.predictor import Predictor
 from seqmodels.training.evaluation import evaluate
@@ -121,6 +123,81 @@ def test_forecasts_do_not_depend_on_the_series_beside_them(tmp_path):
     assert len(one) == 12
     for row, other in zip(one, three, strict=True):
         assert row["load"] == pytest.approx(other["load"], rel=1e-4)
+
+
+def errors_of(made, found, windows):
+    """MSE and MAE on the scaled data, of the points that `predict` gave for windows one after the other."""
+    point = np.array([[row[target]["point"] for target in made.targets] for row in found]).reshape(len(windows), 4, -1)
+    series, scale = made.panel.series[0], made.scaler.scale[0]
+    error = (point - np.stack([series.values[start : start + 4] for start in windows])) / scale
+    return {"mse": pytest.approx((error**2).mean(), rel=1e-4), "mae": pytest.approx(np.abs(error).mean(), rel=1e-4)}
+
+
+def test_forecasts_have_the_errors_that_evaluate_measures(tmp_path):
+    made, params, model = ready("forecasting", tmp_path, "data.stride=4", "model.normalise=last")
+    values, windows = made.panel.series[0].values, made.windows["test"].starts.tolist()
+    lines = ["load,heat", *(f"{load},{heat}" for load, heat in values.tolist())]
+    found = [row for start in windows for row in answers(model, params, Input("a.csv", ".csv", lines[: start + 1]))]
+    measured = evaluate(made, params, "test")
+    assert len(windows) == 6
+    assert {name: measured[name] for name in ("mse", "mae")} == errors_of(made, found, windows)
+
+
+def test_drawn_forecasts_have_the_errors_that_evaluate_measures(tmp_path):
+    """A series for each window, so that both draw the same for it; and paths are those of which it gives the mean."""
+    settings = "model.head=gaussian", "model.decoding=recursive", "model.paths=6", "data.scaler=none", "data.stride=4"
+    made, params, model = ready("forecasting", tmp_path, *settings)
+    values, windows = made.panel.series[0].values, made.windows["test"].starts.tolist()
+    lines = ["series,load,heat"]
+    lines += [f"{start},{load},{heat}" for start in windows for load, heat in values[:start].tolist()]
+    given = Input("a.csv", ".csv", lines)
+    found, measured = answers(model, params, given), evaluate(made, params, "test")
+    assert {name: measured[name] for name in ("mse", "mae")} == errors_of(made, found, windows)
+    drawn = list(model.draw(params, given, rows=4, paths=6))
+    assert [list(drawn[0]), len(drawn)] == [["series", "step", "path", "load", "heat"], 6 * len(found)]
+    for row in found:
+        paths = [one for one in drawn if (one["series"], one["step"]) == (row["series"], row["step"])]
+        assert [one["path"] for one in paths] == [1, 2, 3, 4, 5, 6]
+        assert np.mean([one["heat"] for one in paths]) == pytest.approx(row["heat"]["point"], rel=1e-4)
+        assert np.median([one["heat"] for one in paths]) == pytest.approx(row["heat"]["q0.5"], rel=1e-4)
+
+
+def test_paths_are_drawn_of_distributions_alone(tmp_path):
+    _, params, model = ready("forecasting", tmp_path)
+    with pytest.raises(
+        UserError, match=r'--paths: .* this model has model.head = "mse", model.decoding = "direct"; tr'
+    ):
+        model.draw(params, Input("a.csv", ".csv", []), rows=4, paths=3)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "first", "to_come"),
+    [
+        ("1mo", "2015-01-31", ["2016-09-30", "2016-10-31", "2016-11-30", "2016-12-31"]),
+        ("1h", "2024-02-28 05:00:00", [f"2024-02-29 0{hour}:00:00" for hour in (1, 2, 3, 4)]),
+        ("any", "2015-01-31", None),
+    ],
+)
+def test_steps_to_come_have_their_dates(tmp_path, monkeypatch, frequency, first, to_come):
+    name, content = DATA["forecasting"]
+    rows = content().splitlines()
+    dates = following([read_date(first)], "1mo" if frequency == "any" else frequency, len(rows) - 2)
+    texts = [first, *(written(date, first) for date in dates)]
+    dated = ["date," + rows[0], *(f"{text},{row}" for text, row in zip(texts, rows[1:], strict=True))]
+    monkeypatch.setitem(DATA, "forecasting", (name, lambda: "\n".join(dated)))
+    given = [f"data.frequency={frequency}"] * (frequency == "any")
+    made, params, model = ready("forecasting", tmp_path, "data.date_column=date", *given)
+    assert (f"a step is {frequency}" in made.describe()) == (to_come is not None)
+    short = Input("new.csv", ".csv", dated[:21])
+    assert [row.get("date") for row in answers(model, params, short)] == (to_come or [None] * 4)
+    empty = Input("new.csv", ".csv", [*dated[:21], *(f"{text},," for text in texts[20:22])])
+    assert [row.get("date") for row in answers(model, params, empty)] == (to_come or [None] * 4)
+    if to_come:
+        fault = (
+            rf"new.csv:21: column 'date': {texts[20]} is not data.frequency={frequency} after {texts[18]}; {texts[19]}"
+        )
+        with pytest.raises(DataError, match=fault):
+            answers(model, params, Input("new.csv", ".csv", [*dated[:20], dated[21]]))
 
 
 def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path):
