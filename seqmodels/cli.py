@@ -276,12 +276,20 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 
 def _add_analyze(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Draws what a trained language model does with its gradients and gates while it reads a text, into the folder "
-        "`analysis` of the run; or the pictures of docs/why_lstm.md, for which small networks are trained on the spot."
+        "Draws what a trained model does with its gradients, memory and gates while it reads a sequence of its "
+        "validation, before and after training, into the folder `analysis` of the run; or the pictures of "
+        "docs/why_lstm.md, for which small networks are trained on the spot."
     )
     _add_run(parser, nargs="?")
-    parser.add_argument("--input", metavar="FILE", help="the text; default: the run's validation text")
-    parser.add_argument("--symbols", type=_Whole(2), default=500, help="how many of it are read (default 500)")
+    parser.add_argument(
+        "--input", metavar="FILE", help="of language models: a text to read in place of the validation's"
+    )
+    parser.add_argument(
+        "--symbols",
+        type=_Whole(2),
+        default=500,
+        help="read so many steps at most; of sequences that are read whole, the longest of no more (default 500)",
+    )
     parser.add_argument("--story", metavar="FOLDER", help="draw the pictures of docs/why_lstm.md into this folder")
 
 

@@ -5,12 +5,13 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import sys
 
+import numpy as np
 import pytest
-from small import LABELS, PLAIN, ROLLS, SERIES, TAGS, finished, python, series, text
+from small import LABELS, PLAIN, ROLLS, SERIES, TAGS, finished, python, series
 
+from seqmodels.analysis import report
 from seqmodels.cli import main
 from seqmodels.commands import data_sets
 from seqmodels.commands.prediction import FORMATS
@@ -148,30 +149,43 @@ def test_what_cannot_be_predicted_is_told(tmp_path, capsys):
 
 
 # -------------------------------------------------------------------------------------------------------------- analyze
-def test_a_run_is_analysed(tmp_path, capsys):
-    run, own = tmp_path / "run", tmp_path / "own.txt"
-    shutil.copytree(trained(GATED), run)
-    words = text()
-    place = int(0.92 * len(words))  # in validation: a character that training has not
-    own.write_text(f"{words[:place]}é{words[place:]}", encoding="utf-8")
-    config = run / "config.toml"
-    config.write_text(re.sub("(?m)^path = .*", f"path = {json.dumps(str(own))}", config.read_text()))
+def test_a_run_is_analysed(tmp_path, capsys, monkeypatch):
+    run = trained(GATED)
     capsys.readouterr()
-    assert main(["analyze", str(run), "--symbols", "40"]) == 0
+    assert main(["analyze", run, "--symbols", "40"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("largest Lyapunov exponent")
-    assert {path.name for path in (run / "analysis").iterdir()} == {"gradients.png", "gates.png", "saturation.png"}
-    assert main(["analyze", str(run), "--input", str(own)]) == 2
-    assert "characters that the model was not trained on: 'é'" in fault(capsys)
-    own.write_text("the cat sat on a mat")
-    assert main(["analyze", str(run), "--input", str(own)]) == 0
+    folder = finished(GATED).path / "analysis"
+    before = {"gates_before.png", "memory_before.png"}
+    rest = {"gates.png", "gradients.png", "gradients_by_layer.png", "memory.png", "report.txt", "saturation.png"}
+    assert {path.name for path in folder.iterdir()} == {*before, *rest, "spectrum.png"}
+    (tmp_path / "own.txt").write_text("the cat sat on a mat")
+    read = []
+    monkeypatch.setattr(report, "analyze", lambda after, folder, *, before: read.extend([after, before]) or [])
+    assert main(["analyze", run, "--input", str(tmp_path / "own.txt"), "--symbols", "5"]) == 0
+    assert [reading.names for reading in read] == [list("the c")] * 2
+    assert not np.allclose(*(reading.xs for reading in read))
+    (tmp_path / "own.txt").write_text("the cät", encoding="utf-8")
+    assert main(["analyze", run, "--input", str(tmp_path / "own.txt")]) == 2
+    assert "characters that the model was not trained on: 'ä'" in fault(capsys)
+
+
+def test_a_run_of_another_task_is_analysed_on_its_validation(capsys):
+    run = trained(LABELS)
+    capsys.readouterr()
+    assert main(["analyze", run, "--symbols", "6"]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"nats per word .*\n.* for \d words back \(of [2-6]\)", output)
+    assert "not shown by RNN" in output
+    assert "gradient cap 1 " in output
 
 
 def test_what_cannot_be_analysed_is_told(tmp_path, capsys):
     assert main(["analyze"]) == 2
     assert "name a run folder, or --story" in fault(capsys)
-    assert main(["analyze", trained(LABELS)]) == 2
-    assert "its task, classification, reads no text symbol by symbol" in fault(capsys)
+    run = trained(LABELS)
+    assert main(["analyze", run, "--input", "own.txt"]) == 2
+    assert "its task, classification, has a cost only where right answers are known; leave --input" in fault(capsys)
 
 
 # ----------------------------------------------------------------------------------------------------------------- data

@@ -8,6 +8,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _SWEEPS = 60
+_VISIBLE = 1e-12
 
 
 class Graded(NamedTuple):
@@ -76,6 +77,16 @@ def log_singular_values(product: Graded) -> Floats:
         if not max(cosines, default=0.0) > 10 * len(scales) * np.finfo(np.float64).eps:
             return np.sort(np.append(scales, product.scales[~some]))[::-1]
     raise np.linalg.LinAlgError("the singular values of the product did not converge")
+
+
+def rough_log_singular_values(product: Graded) -> Floats:
+    """The same at a fraction of the cost; what is below 1e-12 of the largest, where a float sees nothing, is -inf."""
+    top = np.max(product.scales)
+    if np.isneginf(top):
+        return product.scales
+    values = np.linalg.svd(np.exp(product.scales - top)[:, None] * product.rows, compute_uv=False)
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.where(values >= _VISIBLE * values[0], values, 0.0))
 
 
 def _turn(scales: Floats, rows: Floats, first: Any, second: Any) -> float:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from seqmodels.analysis.graded import Floats, identity, log_singular_values, multiply
+from seqmodels.analysis.graded import Floats, identity, log_singular_values, multiply, rough_log_singular_values
 from seqmodels.cells.base import Array, Cell, PyTree, cast, state_dtype
 
 
@@ -50,7 +50,13 @@ def state_jacobians(cell: Cell, params: PyTree, xs: Array, state: PyTree = None)
 
 
 def jacobian_spectrum(
-    cell: Cell, params: PyTree, xs: Array, state: PyTree = None, *, spans: Sequence[int] | None = None
+    cell: Cell,
+    params: PyTree,
+    xs: Array,
+    state: PyTree = None,
+    *,
+    spans: Sequence[int] | None = None,
+    rough: bool = False,
 ) -> Spectrum:
     """The singular values of the product of the last k Jacobians, for growing spans k.
 
@@ -66,6 +72,7 @@ def jacobian_spectrum(
       xs: inputs of one sequence [time, D].
       state: the state to begin with; None: the cell's own.
       spans: k, ascending, each from 1 to the number of steps; None: 1, 2, 4, ... and all steps.
+      rough: for a state of hundreds of numbers: singular values below 1e-12 of the largest are -inf.
 
     Raises:
       ValueError: for other spans.
@@ -87,7 +94,7 @@ def jacobian_spectrum(
         # Transposed, as in back-propagation, so that what is multiplied in comes from the left.
         product = multiply(jacobians[-span].T, product)
         if span in asked:
-            found.append(log_singular_values(product))
+            found.append((rough_log_singular_values if rough else log_singular_values)(product))
     return Spectrum(asked, np.stack(found))
 
 

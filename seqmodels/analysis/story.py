@@ -53,7 +53,7 @@ def draw(name: str, folder: Path, seed: int = 0) -> Path:
     return path
 
 
-def _scaled(task: Recall, key: jax.Array, scale: float) -> RecallParams:
+def scaled(task: Recall, key: jax.Array, scale: float) -> RecallParams:
     """Parameters at the start, with recurrent weights times a number."""
     params = task.init(key)
     return params._replace(cell=params.cell._replace(w_hh=scale * params.cell.w_hh))
@@ -73,13 +73,13 @@ def _draw_start(path: Path, seed: int) -> None:
     with jax.enable_x64(True):
         for name, (cell, scale, colour) in cells.items():
             task = Recall(cell, LAG)
-            params = _scaled(task, jax.random.key(seed), scale)
-            flows.append(pictures.Flow(name, _mean_norms(task, params, seed), colour))
+            params = scaled(task, jax.random.key(seed), scale)
+            flows.append(pictures.Flow(name, mean_norms(task, params, seed), colour))
     title = "Before training: gradients vanish, explode, or are kept"
     pictures.draw_flows({"": flows}, path, title=title, quantity=SCORE)
 
 
-def _mean_norms(task: Recall, params: RecallParams, seed: int) -> Any:
+def mean_norms(task: Recall, params: RecallParams, seed: int) -> Any:
     """The norms of the gradient for the state, [lag]: their geometric mean over sequences."""
     norms = np.asarray(task.flow(params, *task.batch(jax.random.key(seed + 1), 64)).total)
     return np.exp(np.mean(np.log(np.maximum(norms, np.finfo(norms.dtype).tiny)), axis=0))
@@ -96,7 +96,7 @@ def _draw_spectrum(path: Path, seed: int) -> None:
     with jax.enable_x64(True):
         for name, (cell, scale) in cells.items():
             task = Recall(cell, LAG)
-            params = _scaled(task, jax.random.key(seed), scale)
+            params = scaled(task, jax.random.key(seed), scale)
             xs, _ = task.batch(jax.random.key(seed + 1), 1)
             rate = float(lyapunov_exponents(cell, params.cell, xs[0], count=1, warm_up=LAG // 5)[0])
             heading = f"{name};  $\\lambda_1$ = {rate:+.3f} nats/step"
@@ -134,8 +134,8 @@ def _draw_learnt(path: Path, seed: int) -> None:
             task = Recall(cell, lag)
             fitted = task.train(jax.random.key(seed), steps=TRAINING_STEPS)
             accuracy = task.accuracy(fitted.after, *task.batch(jax.random.key(seed + 2), 1000))
-            flows.append(pictures.Flow(name, _mean_norms(task, fitted.before, seed), colour, dashed=True))
-            after = _mean_norms(task, fitted.after, seed)
+            flows.append(pictures.Flow(name, mean_norms(task, fitted.before, seed), colour, dashed=True))
+            after = mean_norms(task, fitted.after, seed)
             flows.append(pictures.Flow(f"{name}: {accuracy:.0%}", after, colour))
         panels[f"the first of {lag} symbols"] = flows
     title = "Remember the first symbol: before training (dashed) and after, with the share that is right"

@@ -2,6 +2,7 @@
 
 import io
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, GREY = "#0072B2", "#D55E00", "#00795A", "#9C4F80", "#B8860B", "#595959"
 PINK = "#F7B6D2"  # on dark ground
 GRID = "#E4E4E4"
+_LETTERS_PER_INCH = 9.3  # of a headline
 
 
 def canvas(width: float, height: float, title: str = "") -> "Figure":
-    """An empty picture of so many inches, 100 pixels each."""
+    """An empty picture of so many inches, 100 pixels each, with a headline of as many lines as it needs."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - importing this module must stay cheap
 
     picture = Figure(figsize=(width, height), dpi=100)
     picture.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)
     if title:
-        picture.suptitle(title, fontsize=13, fontweight="bold", x=0.012, horizontalalignment="left")
+        lines = textwrap.fill(title, int(_LETTERS_PER_INCH * width))
+        picture.suptitle(lines, fontsize=13, fontweight="bold", x=0.012, horizontalalignment="left", parse_math=False)
     return picture
 
 

@@ -103,9 +103,14 @@ class Classifier(Encoder):
         key_embedding, key_input, key_cell, key_output = split_key(key, 4)
         xs = self.embed(params.embedding, inputs, key=key_embedding)
         state, ys = self.read(params.cell, xs, state, lengths=lengths, key_input=key_input, key_cell=key_cell)
-        pooled = self._pooling.apply(params.pooling, ys, lengths)
-        pooled = dropout(key_output, pooled, self.output_dropout)
-        return state, Linear(self.classes).apply(params.output, pooled)
+        return state, self.scores(params, ys, lengths, key=key_output)
+
+    def scores(
+        self, params: ClassifierParams, ys: Array, lengths: Array | None = None, *, key: Array | None = None
+    ) -> Array:
+        """One score a class, float32 [batch, K], from the cell's outputs [batch, time, F]; `key` is for dropout."""
+        pooled = dropout(key, self._pooling.apply(params.pooling, ys, lengths), self.output_dropout)
+        return Linear(self.classes).apply(params.output, pooled)
 
 
 def _read_backwards(cell: Cell | Composite) -> int:

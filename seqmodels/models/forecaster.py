@@ -180,16 +180,47 @@ class Forecaster:
           The head's forecast of arrays [batch, H, C] or [batch, H, C, Q], in float32.
         """
         key_cell, key_step, key_output = split_key(key, 3)
+        xs = self.inputs(params, past, covariates, future)
+        state, ys = unroll(self.cell, params.cell, xs, method=self.method, key=key_cell)
+        return self.forecast(params, state, ys, past, covariates, keys=(key_step, key_output))
+
+    def inputs(self, params: ForecasterParams, past: Array, covariates: Array, future: Array | None = None) -> Array:
+        """What the cell reads, [rows, n, E], a row for each window or for each target of each window.
+
+        The arguments are those of `apply`.
+        """
         moments = self.moments(past)
         if self.decoding == "recursive":
             assert future is not None
             past = jnp.concatenate([past, future[:, : (self._segments - 1) * self.segment]], axis=1)
-        state, ys = self._read(params, past, covariates[:, : past.shape[1]], moments, key=key_cell)
+        return self._embed(params, past, covariates[:, : past.shape[1]], moments)
+
+    def forecast(
+        self,
+        params: ForecasterParams,
+        state: PyTree,
+        ys: Array,
+        past: Array,
+        covariates: Array,
+        *,
+        keys: tuple[Array | None, Array | None] = (None, None),
+    ) -> PyTree:
+        """The head's forecast, from what the cell makes of `inputs`.
+
+        Args:
+          params: as made by `init`.
+          state: the cell's last one.
+          ys: its outputs [rows, n, F].
+          past: [batch, L, C].
+          covariates: [batch, L + H, K].
+          keys: for the noise of the steps to come, and for dropout of the outputs; None runs without.
+        """
+        key_step, key_output = keys
         ys = ys[:, self.context // self.segment - 1 :]
         if self.decoding == "parallel":
             ys = self._decode(params, state, key_step)
         ys = dropout(key_output, ys, self.output_dropout)
-        return self._forecast(params, ys, covariates[:, self.context :], moments)
+        return self._forecast(params, ys, covariates[:, self.context :], self.moments(past))
 
     def sample(self, params: ForecasterParams, past: Array, covariates: Array, keys: Array, *, paths: int) -> Array:
         """Draws what may come, one segment after the other, with recursive decoding.
@@ -246,14 +277,17 @@ class Forecaster:
         covariates: Array,
         moments: tuple[Array, Array],
         state: PyTree = None,
-        *,
-        key: Array | None = None,
     ) -> tuple[PyTree, Array]:
         """Reads n segments of values [batch, n · w, C] and covariates [batch, n · w, K].
 
         Returns:
           `(state, ys)`, ys [rows, n, F] with a row for each window, or for each target of each window.
         """
+        xs = self._embed(params, values, covariates, moments)
+        return unroll(self.cell, params.cell, xs, state, method=self.method)
+
+    def _embed(self, params: ForecasterParams, values: Array, covariates: Array, moments: tuple[Array, Array]) -> Array:
+        """What the cell reads of n segments, [rows, n, E]."""
         values = (values - moments[0]) / moments[1]
         if self.independent:
             values = jnp.moveaxis(values, 2, 1).reshape(-1, values.shape[1], 1)
@@ -261,7 +295,7 @@ class Forecaster:
         xs = jnp.concatenate([values, covariates], axis=-1)
         xs = xs.reshape(xs.shape[0], xs.shape[1] // self.segment, -1)
         xs = jax.nn.relu(Linear(self.embedding_size).apply(params.input, xs.astype(self.compute_dtype)))
-        return unroll(self.cell, params.cell, xs.astype(self.compute_dtype), state, method=self.method, key=key)
+        return xs.astype(self.compute_dtype)
 
     def _forecast(self, params: ForecasterParams, ys: Array, covariates: Array, moments: tuple[Array, Array]) -> PyTree:
         """The head's forecast from outputs [rows, m, F], for as many steps as there are covariates [batch, h, K]."""

@@ -85,9 +85,13 @@ class SequenceModel:
         key_input, key_cell, key_output = split_key(key, 3)
         xs = dropout(key_input, inputs.astype(jnp.dtype(self.compute_dtype)), self.input_dropout)
         state, hs = unroll(self.cell, params.cell, xs, state, method=self.method, key=key_cell)
-        return state, Linear(self.output_size).apply(params.output, dropout(key_output, hs, self.output_dropout))
+        return state, self.outputs(params, dropout(key_output, hs, self.output_dropout))
+
+    def outputs(self, params: SequenceModelParams, hs: Array) -> Array:
+        """The model's outputs, float32 [..., K], from what the cell puts out, [..., F]."""
+        return Linear(self.output_size).apply(params.output, hs)
 
     def step(self, params: SequenceModelParams, state: PyTree, x_t: Array) -> tuple[PyTree, Array]:
         """Reads one vector a row, [..., D]; returns `(state, y_t)` with outputs [..., K]."""
         state, h_t = self.cell.step(params.cell, state, x_t.astype(jnp.dtype(self.compute_dtype)))
-        return state, Linear(self.output_size).apply(params.output, h_t)
+        return state, self.outputs(params, h_t)

@@ -113,10 +113,33 @@ class Tagger(Encoder):
         key_unknown, key_embedding, key_speller, key_input, key_cell, key_output = split_key(key, 6)
         if key_unknown is not None and self.unknown_rate > 0.0:
             inputs = jnp.where(jax.random.bernoulli(key_unknown, self.unknown_rate, inputs.shape), 0, inputs)
-        xs = self.embed(params.embedding, inputs, key=key_embedding)
-        if self.speller is not None and characters is not None and params.speller is not None:
-            spelt = self.speller.apply(params.speller, *characters, key=key_speller, dtype=xs.dtype)
-            xs = jnp.concatenate([xs, spelt], axis=-1)
+        xs = self.vectors(params, inputs, characters, keys=(key_embedding, key_speller))
         state, ys = self.read(params.cell, xs, state, lengths=lengths, key_input=key_input, key_cell=key_cell)
         ys = dropout(key_output, ys, self.output_dropout, variational=self.variational)
-        return state, Linear(self.classes).apply(params.output, ys)
+        return state, self.scores(params, ys)
+
+    def vectors(
+        self,
+        params: TaggerParams,
+        inputs: Array,
+        characters: tuple[Array, Array] | None = None,
+        *,
+        keys: tuple[Array | None, Array | None] = (None, None),
+    ) -> Array:
+        """What the cell reads, a vector a word, [batch, time, E].
+
+        Args:
+          params: as made by `init`.
+          inputs: words, integers [batch, time].
+          characters: as for `apply`.
+          keys: for dropout of the embedding, and within the speller; None runs without.
+        """
+        xs = self.embed(params.embedding, inputs, key=keys[0])
+        if self.speller is None or characters is None or params.speller is None:
+            return xs
+        spelt = self.speller.apply(params.speller, *characters, key=keys[1], dtype=xs.dtype)
+        return jnp.concatenate([xs, spelt], axis=-1)
+
+    def scores(self, params: TaggerParams, ys: Array) -> Array:
+        """One score a class, float32 [..., K], from the cell's outputs [..., F]."""
+        return Linear(self.classes).apply(params.output, ys)

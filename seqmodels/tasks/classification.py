@@ -30,6 +30,7 @@ from seqmodels.tasks.bag_of_words import Bags, fit
 from seqmodels.tasks.confusion import Confusion
 from seqmodels.training.groups import batched
 from seqmodels.training.optimizers import OptimizerConfig
+from seqmodels.training.reading import Reading, longest
 from seqmodels.training.tables import Devices, Run, Training
 from seqmodels.training.task import Sums
 
@@ -249,6 +250,25 @@ class Classification(TextClassifier):
 
     def sample(self, params: PyTree) -> None:
         """None: it writes no text."""
+
+    def reading(self, params: PyTree, most: int) -> Reading:
+        """A text of validation, and the cost of its class in nats."""
+        texts, labels = self._splits["valid"]
+        row = longest(self._splits["valid"].lengths, most)
+
+        def cost(last: PyTree, ys: Array) -> Array:
+            del last
+            return -jax.nn.log_softmax(self.model.scores(params, ys[None])[0])[labels[row]]
+
+        return Reading(
+            cell=self.model.cell,
+            params=params.cell,
+            xs=jnp.take(params.embedding, jnp.asarray(texts[row]), axis=0),
+            cost=cost,
+            asked=f"the class of text {row + 1:,} of validation",
+            unit={"char": "character", "byte": "byte", "word": "word"}[self.config.data.unit],
+            names=[self.vocabulary.symbols[number] for number in texts[row]],
+        )
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """The most frequent class, and a logistic regression on the words without their order."""

@@ -17,6 +17,7 @@ from seqmodels.data.series_sets import SERIES_SETS
 from seqmodels.data.sources import DataError
 from seqmodels.data.streams import batches
 from seqmodels.data.windows import Backtest, Floats, WindowBatch, Windows, WindowStream, shown_windows
+from seqmodels.engines import unroll
 from seqmodels.models.distribution_heads import NegativeBinomial
 from seqmodels.tasks import naive_forecasts as naive
 from seqmodels.tasks.forecast_scores import Scores, target_shown
@@ -24,6 +25,7 @@ from seqmodels.tasks.forecast_tables import Config, DataTable
 from seqmodels.tasks.forecasts import Forecasts, Shown
 from seqmodels.tasks.series_forecaster import SHOWN, SeriesForecaster
 from seqmodels.training.evaluation import means
+from seqmodels.training.reading import Reading
 from seqmodels.training.task import Sums
 
 
@@ -118,6 +120,35 @@ class Forecasting(SeriesForecaster):
             future=np.where(series.observed[future, column], values[future], np.nan),
             point=forecast[:, 0],
             quantiles=forecast[:, 1:],
+        )
+
+    def reading(self, params: PyTree, most: int) -> Reading:
+        """The first window of validation, and the mean cost of its forecast; of targets read apart the first one.
+
+        Windows are all of one length, so that `most` leaves no choice.
+        """
+        del most
+        data, windows, model = self.config.data, self.windows["valid"], self.model
+        batch = windows.batch(np.arange(1), 1)
+        past, covariates, future = (jnp.asarray(part) for part in (batch.past, batch.covariates, batch.future))
+        xs = model.inputs(params, past, covariates, future)
+        states, outputs = unroll(model.cell, params.cell, xs)
+
+        def cost(last: PyTree, ys: Array) -> Array:
+            state = jax.tree.map(lambda of_all, own: of_all.at[0].set(own), states, last)
+            forecast = model.forecast(params, state, outputs.at[0].set(ys.astype(outputs.dtype)), past, covariates)
+            losses = jnp.where(jnp.asarray(batch.observed), self.head.loss(forecast, future), 0.0)
+            return losses.sum() / max(float(batch.observed.sum()), 1.0)
+
+        series = self.panel.series[windows.series[0]].name
+        return Reading(
+            cell=model.cell,
+            params=params.cell,
+            xs=xs[0].astype(jnp.float32),
+            cost=cost,
+            asked=f"steps {windows.starts[0] + 1:,} to {windows.starts[0] + data.horizon:,} of {series}",
+            unit="segment" if model.segment > 1 else "step",
+            names=[f"{place * model.segment - data.context:+d}" for place in range(xs.shape[1])],
         )
 
     def baselines(self) -> dict[str, dict[str, float]]:

@@ -16,7 +16,8 @@ from seqmodels.data.streams import Batch, EvaluationBatch, EvaluationStream, Tok
 from seqmodels.data.vocabulary import UNKNOWN_WORD, Vocabulary
 from seqmodels.tasks.compression import compressed_bits, unigram_nats
 from seqmodels.tasks.language_tables import Config, DataTable
-from seqmodels.tasks.text_model import TextModel
+from seqmodels.tasks.text_model import TextModel, read_symbols
+from seqmodels.training.reading import Reading
 from seqmodels.training.seeds import make_seeds
 
 _SPLITS = ("train", "valid", "test")
@@ -88,6 +89,10 @@ class LanguageModelling(TextModel):
         """None."""
         del sums
         return {}
+
+    def reading(self, params: PyTree, most: int) -> Reading:
+        """The beginning of the validation text, `most` symbols of it, and the cost of the last one."""
+        return read_symbols(self.model, params, self.vocabulary, self._ids["valid"][:most])
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """Unigram entropy, and what compressors need that have seen the training text."""

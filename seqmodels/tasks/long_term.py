@@ -19,6 +19,7 @@ from seqmodels.data.problems import PROBLEMS, Examples, Problem
 from seqmodels.models.sequence_model_table import SequenceModelTable
 from seqmodels.training.groups import batched
 from seqmodels.training.optimizers import OptimizerConfig
+from seqmodels.training.reading import Reading, longest
 from seqmodels.training.step import add_sums
 from seqmodels.training.tables import Devices, Run, Training
 from seqmodels.training.task import Sums
@@ -184,6 +185,24 @@ class LongTerm(Solver):
 
     def sample(self, params: PyTree) -> None:
         """None: it writes no text."""
+
+    def reading(self, params: PyTree, most: int) -> Reading:
+        """A sequence of validation, and the mean cost of all that it asks for; of several trials the first one's."""
+        first = jax.tree.map(lambda leaf: leaf[0], params)
+        batch = next(iter(self.stream.evaluation("valid")))
+        examples = jax.jit(self.problem.examples)(batch)
+        lengths = [int(np.flatnonzero(counted)[-1]) + 1 for counted in np.asarray(examples.counted)]
+        row = longest(lengths, most)
+        one = jax.tree.map(lambda leaf: leaf[row : row + 1, : lengths[row]], examples)
+
+        def cost(last: PyTree, ys: Array) -> Array:
+            del last
+            sums = measure_outputs(self.problem, self.model.outputs(first, ys[None]), one, jnp.ones(1, bool))
+            total, weight = sums[self.objective]
+            return total / weight
+
+        asked = f"the answer to sequence {row + 1:,} of validation"
+        return Reading(self.model.cell, first.cell, one.inputs[0].astype(jnp.float32), cost, asked, "step")
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """What is reached without looking at the inputs: as theory gives it, and measured on the same examples."""

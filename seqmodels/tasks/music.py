@@ -24,6 +24,7 @@ from seqmodels.tasks.key_baselines import KeyTable
 from seqmodels.tasks.played_piece import PlayedPiece
 from seqmodels.training.groups import batched
 from seqmodels.training.optimizers import OptimizerConfig
+from seqmodels.training.reading import Reading, longest
 from seqmodels.training.seeds import make_seeds
 from seqmodels.training.tables import Devices, Run, Training
 from seqmodels.training.task import Sums
@@ -220,6 +221,18 @@ class Playing(Player):
         played = self._splits["test"].pieces[_DRAWN_PIECE][:_DRAWN_FRAMES]
         expected = np.asarray(sums["piano_roll"][0], np.float64)[: len(played)]
         return {"piano_roll": PlayedPiece(played, expected, LOWEST)}
+
+    def reading(self, params: PyTree, most: int) -> Reading:
+        """A piece of validation, and the cost of the keys of its last frame in nats."""
+        row = longest(self._splits["valid"].lengths, most)
+        played = jnp.asarray(self._splits["valid"].pieces[row]).astype(jnp.float32)
+
+        def cost(last: PyTree, ys: Array) -> Array:
+            del last
+            return jnp.sum(optax.sigmoid_binary_cross_entropy(self.model.outputs(params, ys[-1]), played[-1]))
+
+        asked = f"the last frame of piece {row + 1:,} of validation"
+        return Reading(self.model.cell, params.cell, before(played[None])[0], cost, asked, "frame")
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """Each key as often as in training; and as often as after a frame in which it sounded, or did not."""

@@ -19,11 +19,13 @@ from seqmodels.data.tagged_batches import Ids, Spelling, TaggedBatch, TaggedNumb
 from seqmodels.data.vectors import read_vectors
 from seqmodels.data.vocabulary import Vocabulary
 from seqmodels.data.word_lines import sentences_of
+from seqmodels.layers import Bidirectional
 from seqmodels.tasks.confusion import Confusion
 from seqmodels.tasks.tagged_view import TaggedView
 from seqmodels.tasks.tagging_tables import Config, DataTable, load_data, load_lexicon
 from seqmodels.tasks.word_baselines import Lookup, Valences
 from seqmodels.training.groups import batched
+from seqmodels.training.reading import Reading, longest
 from seqmodels.training.task import Sums
 
 _SPLITS = ("train", "valid", "test")
@@ -135,10 +137,7 @@ class WordTagger:
     def _scores(self, params: PyTree, batch: TaggedBatch, key: Array | None) -> Array:
         """[B, T, K]."""
         tokens, lengths = jnp.asarray(batch.tokens), jnp.asarray(batch.lengths)
-        characters = None
-        if batch.characters is not None and batch.character_lengths is not None:
-            characters = jnp.asarray(batch.characters), jnp.asarray(batch.character_lengths)
-        return self.model.apply(params, tokens, characters=characters, lengths=lengths, key=key)[1]
+        return self.model.apply(params, tokens, characters=_characters(batch), lengths=lengths, key=key)[1]
 
 
 class Tagging(WordTagger):
@@ -200,6 +199,35 @@ class Tagging(WordTagger):
             for sentence, labels in zip(sentences, found, strict=True)
         )
 
+    def reading(self, params: PyTree, most: int) -> Reading:
+        """A sentence of validation, and the cost of one word's label in nats.
+
+        Of the words whose label is not the one that is most frequent, it is the last; in two directions the one nearest
+        to the middle, which looks back and ahead.
+        """
+        sentences = self._splits["valid"]
+        row = longest(sentences.lengths, most)
+        steps = int(sentences.lengths[row])
+        batch = sentences.batch(np.array([row]), 1, steps)
+        both = isinstance(self.model.cell, Bidirectional)
+        place = self._asked(batch.labels[0], steps // 2 if both else steps - 1)
+        words = self.data.valid[row].words
+
+        def cost(last: PyTree, ys: Array) -> Array:
+            del last
+            return -jax.nn.log_softmax(self.model.scores(params, ys[place]))[batch.labels[0, place]]
+
+        vectors = self.model.vectors(params, jnp.asarray(batch.tokens), _characters(batch))
+        return Reading(
+            cell=self.model.cell,
+            params=params.cell,
+            xs=vectors[0].astype(jnp.float32),
+            cost=cost,
+            asked=f'the label of word {place + 1:,}, "{words[place]}", in sentence {row + 1:,} of validation',
+            unit="word",
+            names=words,
+        )
+
     def baselines(self) -> dict[str, dict[str, float]]:
         """What can be told of each word alone.
 
@@ -258,10 +286,23 @@ class Tagging(WordTagger):
         sentences = self.data.split(split)
         return self.number([s.words for s in sentences], [[number[label] for label in s.labels] for s in sentences])
 
+    def _asked(self, labels: Ids, wanted: int) -> int:
+        """The place nearest to one that is wanted whose label says something."""
+        frequent = np.bincount(np.concatenate(self._splits["train"].labels)).argmax()
+        places = np.flatnonzero(labels != frequent)
+        return int(places[np.abs(places - wanted).argmin()]) if places.size else wanted
+
     def _words(self, split: str) -> tuple[list[str], Ids]:
         """All words of a split, and their classes."""
         words = [word for sentence in self.data.split(split) for word in sentence.words]
         return words, np.concatenate(self._splits[split].labels)
+
+
+def _characters(batch: TaggedBatch) -> tuple[Array, Array] | None:
+    """The characters of each word, and how many."""
+    if batch.characters is None or batch.character_lengths is None:
+        return None
+    return jnp.asarray(batch.characters), jnp.asarray(batch.character_lengths)
 
 
 def _vocabulary(words: Iterable[str], data: DataTable) -> Vocabulary:

@@ -14,9 +14,10 @@ from seqmodels.data.bpe import BytePairs, vocabulary_from_json
 from seqmodels.data.inputs import Input, texts_of
 from seqmodels.data.streams import Batch, EvaluationBatch
 from seqmodels.data.vocabulary import Vocabulary
-from seqmodels.models import Sampling, beam_search, generate, log_probabilities
+from seqmodels.models import LanguageModel, Sampling, beam_search, generate, log_probabilities
 from seqmodels.tasks.language_tables import Config
 from seqmodels.training.groups import batched
+from seqmodels.training.reading import Reading
 from seqmodels.training.task import Sums
 
 _CUT = "\N{REPLACEMENT CHARACTER}"
@@ -163,6 +164,15 @@ class TextModel:
                     "log_p_of_symbols": list(scored.log_p),
                 }
 
+    def reading_of(self, params: PyTree, text: str, most: int) -> Reading:
+        """The beginning of a text, `most` symbols of it, and the cost of the last one.
+
+        Raises:
+          DataError: if there are characters that the training text had not.
+        """
+        self.vocabulary.check(text)
+        return read_symbols(self.model, params, self.vocabulary, self.vocabulary.encode(text)[:most])
+
     def prompt_ids(self, prompt: str) -> np.ndarray:
         """The symbols of a prompt, at least one."""
         self.vocabulary.check(prompt)
@@ -242,6 +252,31 @@ class TextModel:
             return {"loss_nats": nats, "bits_per_byte": bits, "perplexity": _perplexity(nats)}
         objective = _perplexity(nats) if self.objective == "perplexity" else nats / math.log(2.0)
         return {"loss_nats": nats, self.objective: objective}
+
+
+def read_symbols(model: LanguageModel, params: PyTree, vocabulary: Vocabulary | BytePairs, ids: np.ndarray) -> Reading:
+    """A text as a language model reads it, and what its last symbol costs after all others, in nats.
+
+    Args:
+      model: the language model.
+      params: as made by its `init`.
+      vocabulary: names the symbols.
+      ids: int32 [time], two at least.
+    """
+
+    def cost(last: PyTree, ys: Array) -> Array:
+        del last
+        return -jax.nn.log_softmax(model.scores(params, ys[-2]))[ids[-1]]
+
+    return Reading(
+        cell=model.cell,
+        params=params.cell,
+        xs=jnp.take(params.embedding, jnp.asarray(ids), axis=0),
+        cost=cost,
+        asked="the last symbol",
+        unit="symbol",
+        names=[vocabulary.symbols[number] for number in ids],
+    )
 
 
 def _perplexity(nats: float) -> float:

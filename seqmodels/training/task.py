@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from seqmodels.cells.base import Array, PyTree
+from seqmodels.training.reading import Reading
 
 Sums = Mapping[str, tuple[Array, Array]]
 """Measures as (total, weight), so that sums over batches and devices stay exact; the measure is total / weight.
@@ -120,6 +121,14 @@ class Task(Trainable, Protocol):
 
         Returns:
           Values that the functions in `seqmodels/analysis` draw, such as a `Confusion`; empty: nothing.
+        """
+
+    def reading(self, params: PyTree, most: int) -> Reading:
+        """A sequence of validation as the model reads it, for `seqmodels analyze`; of several trials the first.
+
+        Args:
+          params: of the model.
+          most: no more steps than that, where there is a choice.
         """
 
     def baselines(self) -> dict[str, dict[str, float]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from oracles import assert_close
 
-from seqmodels.analysis.graded import _rounds, identity, log_singular_values, multiply
+from seqmodels.analysis.graded import _rounds, identity, log_singular_values, multiply, rough_log_singular_values
 
 
 def log_values(matrices):
@@ -32,6 +32,18 @@ def test_short_products_are_as_numpy_has_them(size):
     matrices = random.normal(size=(3, size, size))
     expected = np.linalg.svd(matrices[2] @ matrices[1] @ matrices[0], compute_uv=False)
     assert_close(np.exp(log_values(matrices)), expected, np.float64)
+
+
+def test_rough_ones_are_the_same_as_far_as_a_float_sees():
+    random = np.random.default_rng(0)
+    logs = np.tile([100.0, 98.0, 92.0, 50.0, -np.inf], (3, 1))
+    product = identity(5)
+    for matrix in known(random, 5, logs):
+        product = multiply(matrix, product)
+    found = rough_log_singular_values(product)
+    np.testing.assert_allclose(found[:3], [300.0, 294.0, 276.0], atol=1e-4)
+    assert np.all(np.isneginf(found[3:]))
+    assert np.all(np.isneginf(rough_log_singular_values(multiply(np.zeros((2, 2)), identity(2)))))
 
 
 @pytest.mark.parametrize("rate", [-8.0, -0.1, 0.0, 0.1, 8.0])

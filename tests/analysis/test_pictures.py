@@ -17,12 +17,17 @@ from seqmodels.analysis.clipping import descend, wall
 from seqmodels.analysis.gate_activity import Saturation, slow_units
 from seqmodels.analysis.jacobians import Spectrum
 from seqmodels.analysis.reader import Reader
+from seqmodels.analysis.recall import Recall
 from seqmodels.data.vocabulary import Vocabulary
 from seqmodels.errors import UserError
 from seqmodels.models import LanguageModel
 
 STORY = ROOT / "docs" / "why_lstm.md"
 ODD_NORMS = {"plain": np.geomspace(1e-3, 1.0, 9), "zeros": np.zeros(9), "huge": np.full(9, 1e200), "one": np.ones(1)}
+
+
+ALWAYS = {"gradients", "gradients_by_layer", "spectrum", "memory"}
+"""What is drawn of every model."""
 
 
 def assert_picture(path):
@@ -89,39 +94,66 @@ def reader(cell, unit="char"):
 
 
 def test_a_report_of_a_model_with_gates(tmp_path, monkeypatch):
-    units, draw = [], pictures.draw_gates
+    units, draw = {}, pictures.draw_gates
 
     def spy(text, bands, path, *, title):
-        units.extend(np.shape(values)[1] for values in bands.values())
+        units[path.stem] = [np.shape(values)[1] for values in bands.values()]
         draw(text, bands, path, title=title)
 
     monkeypatch.setattr(pictures, "draw_gates", spy)
     cell = sm.Stack([sm.Zoneout(sm.GRU(6)), sm.MLSTM(6, heads=3)])
     model = reader(cell, "word")
-    lines = report.analyze(model, "the cat sat on the mat", tmp_path / "new" / "folder", before=model)
-    names = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
-    assert names == {"gradients.png", "gates.png", "saturation.png"}
+    reading = model.reading("the cat sat on the mat")
+    lines = report.analyze(reading, tmp_path / "new" / "folder")
+    drawn = {path.stem for path in (tmp_path / "new" / "folder").glob("*.png")}
+    assert drawn == {*ALWAYS, "gates", "saturation"}
+    assert (tmp_path / "new" / "folder" / "report.txt").read_text().splitlines() == lines
     assert lines[0].startswith("largest Lyapunov exponent")
     assert re.fullmatch(r"gradient above 1% of its peak  for \d+ symbols back \(of \d+\)", lines[1])
-    assert [line.split("closed")[0].strip() for line in lines[2:]] == [
+    assert [line.split("closed")[0].strip() for line in lines[2:7]] == [
         *(f"layer 1, gate {gate}" for gate in "rz"),
         *(f"layer 2, gate {gate}" for gate in "ifo"),
     ]
-    assert units == [6, 6, 3, 3, 6]
+    assert all(re.match(r"layer \d, over 6 steps +stretches a gradient by 10\^\S+ at most", line) for line in lines[7:])
+    assert units["gates"] == [6, 6, 3, 3, 6]
+    assert units["memory"] == [6, 6]
 
 
-def test_a_report_of_a_model_without_gates(tmp_path):
-    lines = report.analyze(reader(sm.Stack([sm.LSTM(4), sm.RNN(4)])), "the cat", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["gradients.png"]
+def test_a_report_of_a_model_without_gates_whose_first_layer_is_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "LARGEST", 7)
+    lines = report.analyze(reader(sm.Stack([sm.LSTM(4), sm.RNN(4)])).reading("the cat"), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == ALWAYS
     assert lines[2].endswith("not shown by RNN")
+    assert lines[3].startswith("layer 1, spectrum ")
+    assert lines[3].endswith("more than 7 numbers (8)")
+    assert lines[4].startswith("layer 2, over 7 steps ")
 
 
 def test_what_a_report_cannot_do_is_said(tmp_path):
     with pytest.raises(UserError, match="two symbols at least"):
-        report.analyze(reader(sm.LSTM(4)), "t", tmp_path)
+        report.analyze(reader(sm.LSTM(4)).reading("t"), tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        report.analyze(reader(sm.LSTM(4)), "the cat", tmp_path / "file")
+        report.analyze(reader(sm.LSTM(4)).reading("the cat"), tmp_path / "file")
+
+
+def test_long_names_and_headlines_have_their_room(tmp_path):
+    names = ["word", "a", "extraordinarily-long", ".", "$x_1$"]
+    pictures.draw_gates(names, {"f": np.zeros((5, 2))}, tmp_path / "gates.png", title="a headline $ of words " * 9)
+    assert_picture(tmp_path / "gates.png")
+
+
+def test_before_training_an_lstm_for_long_lags_keeps_what_a_plain_network_loses():
+    """What the first picture of the story says, as numbers."""
+
+    def norms(cell, scale):
+        task = Recall(cell, story.LAG)
+        return story.mean_norms(task, story.scaled(task, jax.random.key(0), scale), seed=0)
+
+    plain, gated = norms(sm.RNN(story.HIDDEN), 0.8), norms(sm.LSTM(story.HIDDEN, chrono=story.LAG), 1.0)
+    assert plain[-1] > gated[-1] / 10.0  # at the last step they are alike
+    assert plain[0] < 1e-6 * gated[0]
+    assert gated[0] > 0.01 * gated[-1]
 
 
 def test_the_story_shows_every_picture_that_is_drawn_for_it_in_this_order():

@@ -12,7 +12,9 @@ import pytest
 from oracles import assert_equal
 from small import CONFIGS, DATA, task
 
+from seqmodels.analysis.strands import strands
 from seqmodels.commands.training import DRAWN
+from seqmodels.engines import unroll
 from seqmodels.tasks import TASKS
 from seqmodels.training.evaluation import evaluate, means, measure
 from seqmodels.training.run_folder import RunFolder
@@ -221,6 +223,33 @@ def test_metrics_of_nothing_are_numbers(made):
     """As in the first row of a run that goes on right after a row was written."""
     found = made.metrics(means(zero_sums(made)))
     assert all(np.isfinite(value) for value in found.values())
+
+
+def test_a_sequence_of_validation_can_be_looked_at(made):
+    params = made.init(jax.random.key(0))
+    reading = made.reading(params, 10)
+    assert reading.xs.dtype == np.float32
+    assert 2 <= len(reading.xs) <= max(10, made.config.data.length if made.name == "long_term" else 0)
+    assert reading.names is None or len(reading.names) == len(reading.xs)
+    assert reading.asked
+    assert not reading.unit.endswith("s")
+    for strand in strands(reading):
+        assert np.all(strand.flow().total > 0.0)
+
+
+WHOLE = ("classification", "forecasting", "long_term")
+"""Those whose one cost is that of the whole sequence; of the others the tests stand beside those of the task."""
+
+
+def test_its_cost_is_that_of_an_example_of_validation(made, tmp_path):
+    if made.name not in WHOLE:
+        pytest.skip("the cost of one step, which the loss does not give alone")
+    params = made.init(jax.random.key(0))
+    reading = made.reading(params, 10)
+    cost = reading.cost(*unroll(reading.cell, reading.params, reading.xs))
+    alone = task(tmp_path, "data.eval_batch_size=1", toml=CONFIGS[made.name])
+    loss = jax.jit(lambda batch: alone.loss(params, None, batch, None)[0])
+    assert any(np.isclose(loss(batch), cost, rtol=1e-5) for batch in alone.evaluation(params, "valid")[1])
 
 
 def test_what_it_says_of_itself_is_lines(made):
