@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
@@ -12,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmodels.data.sources import DataError
-from seqmodels.data.vocabulary import Vocabulary
+from seqmodels.data.vocabulary import UNKNOWN_CHARACTER, Vocabulary
 
 DEFAULT_SIZE: Final = 4096
 _LINES_AT_ONCE = 10_000
 _KEYS = {"unit", "symbols", "merges"}
+_NOT_UTF_8 = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class BytePairs:
         return np.array([len(symbol) for symbol in self.symbols], np.float32)
 
     def encode(self, text: str) -> npt.NDArray[np.int32]:
-        """Turns a text into numbers, int32 [n]."""
-        lines = list(_lines(text))
+        """Turns a text into numbers, int32 [n]; half of a surrogate pair, which UTF-8 has not, as U+FFFD."""
+        lines = list(_lines(_NOT_UTF_8.sub(UNKNOWN_CHARACTER, text)))
         pieces = (lines[start : start + _LINES_AT_ONCE] for start in range(0, len(lines), _LINES_AT_ONCE))
         ids = [np.array(line.ids, np.int32) for piece in pieces for line in self._tokenizer.encode_batch(piece)]
         return np.concatenate(ids) if ids else np.zeros(0, np.int32)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from seqmodels.data.sources import DataError
 UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 UNKNOWN_WORD = "<unk>"
 END_OF_LINE = "<eos>"
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of surrogate pairs, which JSON may bring, but for those that stand for a byte that is not UTF-8."""
+
 _BYTES = tuple(f"0x{byte:02x}" for byte in range(256))
 _RESERVED: dict[str, tuple[str, ...]] = {
     "char": (UNKNOWN_CHARACTER,),
@@ -31,7 +35,8 @@ class Vocabulary:
     """The symbols a model knows; the place of a symbol is its number.
 
     Symbol 0 of characters is U+FFFD, of words `<unk>`: every unknown symbol is read as that one. Words are parted by
-    blanks, and each newline is the word `<eos>`. Bytes are those of the UTF-8 form, and none is unknown.
+    blanks, and each newline is the word `<eos>`. Bytes are those of the UTF-8 form, and none is unknown; half of a
+    surrogate pair, which has no such form, is read as U+FFFD.
 
     Attributes:
       unit: "char", "byte" or "word".
@@ -107,7 +112,8 @@ class Vocabulary:
           int32 [n], one number for each symbol of the text.
         """
         if self.unit == "byte":
-            return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8).astype(np.int32)
+            whole = _NO_BYTE.sub(UNKNOWN_CHARACTER, text)
+            return np.frombuffer(whole.encode("utf-8", "surrogateescape"), np.uint8).astype(np.int32)
         if self.unit == "char":
             return self._by_code[np.minimum(_codes(text), len(self._by_code) - 1)]
         number = self._numbers.get

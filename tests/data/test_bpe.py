@@ -27,6 +27,10 @@ def test_every_text_comes_back(text):
     assert PAIRS.unseen(text) == ""
 
 
+def test_half_of_a_surrogate_pair_is_read_as_unknown():
+    assert PAIRS.decode(PAIRS.encode("a\ud83d\n")) == "a\ufffd\n"
+
+
 def test_frequent_pairs_are_joined_first():
     assert len(PAIRS) == 270
     assert len(PAIRS.merges) == 14

@@ -31,6 +31,11 @@ def test_bytes_come_back(text):
     assert vocabulary.unseen(text) == ""
 
 
+def test_half_of_a_surrogate_pair_is_read_as_unknown_and_one_that_stands_for_a_byte_as_that():
+    ids = Vocabulary.build("", "byte").encode("a\ud83d\udc80z\udfff")
+    assert bytes(ids.tolist()) == "a\ufffd".encode() + b"\x80z" + "\ufffd".encode()
+
+
 @given(st.lists(st.lists(st.sampled_from(["a", "bb", "<unk>", "é"]))))
 def test_words_come_back(lines):
     text = "\n".join(" ".join(line) for line in lines)
