@@ -222,6 +222,35 @@ def test_data_sets_are_checked(sets, tmp_path, capsys):
     assert "there is no data set 'toys'; there are toy, other" in fault(capsys)
 
 
+def test_other_files_of_a_data_set_are_as_good(tmp_path, capsys, monkeypatch):
+    file, other = (SourceFile(f"{name}.txt", 18, hashlib.sha256(CONTENT).hexdigest(), (), page="x") for name in "ab")
+    packed = Source("toy", (other,), "free", "A toy, packed again.")
+    monkeypatch.setattr(data_sets, "SOURCES", {"toy": Source("toy", (file,), "free", "A toy.", other=packed)})
+    folder = ["--dir", str(tmp_path)]
+    assert main(["data", "check", "toy", *folder]) == 2
+    assert "toy: not there: a.txt" in fault(capsys)
+    (tmp_path / "b.txt").write_bytes(CONTENT)
+    assert main(["data", "check", "toy", *folder]) == main(["data", "list", *folder]) == 0
+    output = capsys.readouterr().out.splitlines()
+    assert output[0].split() == ["toy", "good", str(tmp_path / "b.txt")]
+    assert output[2].split()[:2] == ["toy", "there"]
+    monkeypatch.setenv("SEQMODELS_DATA", str(tmp_path))
+    assert main(["data", "download", "toy"]) == 0
+    assert str(tmp_path / "b.txt") in capsys.readouterr().out
+
+
+def test_a_folder_that_is_missing_is_told(sets, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for what in ("list", "check"):
+        assert main(["data", what, "--dir", str(tmp_path / "no")]) == 2
+        assert fault(capsys).startswith(f"--dir {tmp_path / 'no'}: there is no such folder; name the one")
+        assert main(["data", what, "--dir", str(tmp_path / "file")]) == 2
+        assert fault(capsys).startswith(f"--dir {tmp_path / 'file'}: this is a file")
+    monkeypatch.setenv("SEQMODELS_DATA", str(tmp_path / "no"))
+    assert main(["data", "list"]) == 0
+    assert f"in {tmp_path / 'no'}, which is not there yet:" in capsys.readouterr().out
+
+
 def test_data_sets_are_fetched(sets, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("SEQMODELS_DATA", str(tmp_path))
     monkeypatch.setattr("seqmodels.data.download._PAUSE_SECONDS", 0.0)

@@ -11,21 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from seqmodels.data.labelled_text import Example, LabelledText, hold_out
-from seqmodels.data.sources import DataError, Source, SourceFile, fetch
-
-IMDB = Source(
-    name="imdb",
-    files=(
-        SourceFile(
-            name="aclImdb_v1.tar.gz",
-            size=84_125_825,
-            sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
-            urls=("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
-        ),
-    ),
-    licence="for research; cite Maas et al. (2011)",
-    about="Large Movie Review Dataset (Maas et al., 2011): 50,000 reviews, half of them good, half of them bad.",
-)
+from seqmodels.data.sources import DataError, Source, SourceFile, at_hand, fetch
 
 IMDB_LABELLED = Source(
     name="imdb",
@@ -38,8 +24,23 @@ IMDB_LABELLED = Source(
             page="the labelled reviews of aclImdb_v1.tar.gz, packed again",
         ),
     ),
-    licence=IMDB.licence,
+    licence="for research; cite Maas et al. (2011)",
     about="The labelled reviews of the Large Movie Review Dataset alone.",
+)
+
+IMDB = Source(
+    name="imdb",
+    files=(
+        SourceFile(
+            name="aclImdb_v1.tar.gz",
+            size=84_125_825,
+            sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+            urls=("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+        ),
+    ),
+    licence=IMDB_LABELLED.licence,
+    about="Large Movie Review Dataset (Maas et al., 2011): 50,000 reviews, half of them good, half of them bad.",
+    other=IMDB_LABELLED,
 )
 
 _REVIEW = re.compile(r"aclImdb/(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
@@ -61,9 +62,7 @@ def imdb(folder: Path | None = None) -> LabelledText:
     Raises:
       DataError: if the archive is missing, wrong or cannot be downloaded.
     """
-    (small,) = IMDB_LABELLED.files
-    there = folder is not None and any((place / small.name).exists() for place in (folder, folder / IMDB.name))
-    (path,) = fetch(IMDB_LABELLED if there else IMDB, folder).values()
+    (path,) = fetch(at_hand(IMDB, folder), folder).values()
     splits = read_reviews(path)
     train, valid = hold_out(splits["train"], _VALID_SHARE, seed=_SEED, name="imdb")
     return LabelledText("imdb", tuple(_CLASSES.values()), train, valid, tuple(splits["test"]))

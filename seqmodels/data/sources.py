@@ -52,12 +52,14 @@ class Source:
       files: what it consists of.
       licence: under which terms it may be used.
       about: what it is, in a sentence.
+      other: the same in other files, which are taken where they are there.
     """
 
     name: str
     files: tuple[SourceFile, ...]
     licence: str
     about: str
+    other: "Source | None" = None
 
 
 def cache_folder() -> Path:
@@ -119,6 +121,11 @@ def is_there(source: Source, folder: Path | None = None) -> bool:
     """Whether there are files with the right names, whatever is in them."""
     place = cache_folder() if folder is None else folder.expanduser()
     return all(any(path.is_file() for path in _places(source, file, place)) for file in source.files)
+
+
+def at_hand(source: Source, folder: Path | None = None) -> Source:
+    """The files of a data set to take: the other ones where they are there, else its own; arguments as for `fetch`."""
+    return source.other if source.other is not None and is_there(source.other, folder) else source
 
 
 def read_bytes(path: Path) -> bytes:

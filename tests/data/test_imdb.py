@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from seqmodels.data.imdb import imdb, read_reviews
-from seqmodels.data.sources import DataError
+from seqmodels.data.imdb import IMDB, IMDB_LABELLED, imdb, read_reviews
+from seqmodels.data.sources import DataError, at_hand
 
 REVIEWS = {
     "aclImdb/train/pos/10_9.txt": b"good<br /><br />film",
@@ -46,6 +46,15 @@ def test_reviews_come_in_the_order_of_class_and_number(mode, tmp_path):
     other = archive(tmp_path / "b.tar", dict(reversed(REVIEWS.items())), mode)
     assert [e[:2] for e in read_reviews(other)["train"]] == [e[:2] for e in found["train"]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "b.tar"]
+
+
+def test_the_labelled_reviews_alone_are_taken_where_they_lie(tmp_path):
+    assert at_hand(IMDB, tmp_path) is IMDB
+    (tmp_path / IMDB.name).mkdir()
+    (tmp_path / IMDB.name / IMDB_LABELLED.files[0].name).write_bytes(b"no archive")
+    assert at_hand(IMDB, tmp_path) is IMDB_LABELLED
+    with pytest.raises(DataError, match=r"not the canonical aclImdb_labelled\.tar\.xz"):
+        imdb(tmp_path)
 
 
 @pytest.mark.parametrize(
