@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from seqmodels.data.sources import DataError, Source, SourceFile, fetch
+from seqmodels.data.sources import DataError, Source, SourceFile, cache_folder, fetch, is_there
 from seqmodels.data.text_files import read_text
 
 VADER: Final = Source(
@@ -53,15 +53,20 @@ def read_lexicon(path: Path) -> dict[str, float]:
     return found
 
 
-def vader_in(folder: Path) -> Path | None:
-    """The lexicon VADER, if a file of its name is in a folder of data sets.
+def vader_in(folder: Path | None) -> Path | None:
+    """The lexicon VADER, if a file of its name is in a folder of data sets; None means the cache.
 
     Raises:
       DataError: if that file is another one.
     """
-    name = VADER.files[0].name
-    places = (place / f"{name}{end}" for place in (folder, folder / VADER.name) for end in ("", ".gz"))
-    return fetch(VADER, folder)[name] if any(place.is_file() for place in places) else None
+    place = cache_folder() if folder is None else folder  # named, so that nothing is downloaded
+    return fetch(VADER, place)[VADER.files[0].name] if is_there(VADER, place) else None
+
+
+def how_to_have_vader() -> str:
+    """Where the lexicon VADER comes from, and where it is looked for."""
+    (file,) = VADER.files
+    return f"put {file.name} ({file.page}) into data.dir or {cache_folder()}"
 
 
 def valences(lexicon: Mapping[str, float], words: Sequence[str]) -> npt.NDArray[np.float64]:

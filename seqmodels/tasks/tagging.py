@@ -13,7 +13,7 @@ import optax
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.data.buckets import BucketStream, EvaluationBuckets, bucket_widths, width_of
 from seqmodels.data.inputs import Input
-from seqmodels.data.lexicon import valences
+from seqmodels.data.lexicon import how_to_have_vader, valences
 from seqmodels.data.streams import batches
 from seqmodels.data.tagged_batches import Ids, Spelling, TaggedBatch, TaggedNumbers
 from seqmodels.data.vectors import read_vectors
@@ -279,6 +279,8 @@ class Tagging(WordTagger):
             lines.append(f"vectors of {len(self._vectors.rows):,} words from {self.config.data.vectors}")
         if self._lexicon is not None:
             lines.append(f"a lexicon of {len(self._lexicon):,} words for comparison")
+        elif self.data.ordered:
+            lines.append(f"no lexicon for comparison; {how_to_have_vader()}, or name another with data.lexicon=FILE")
         return lines
 
     def _numbered(self, split: str) -> TaggedNumbers:

@@ -47,7 +47,8 @@ class DataTable:
     ] = None
     classes: Annotated[Literal[3, 5] | None, Field(description="of sst_words: 5 unless 3 is said")] = None
     lexicon: Annotated[
-        str | None, Field(description="file of words, tabs and valences, a baseline; default: VADER's in data.dir")
+        str | None,
+        Field(description="file of words, tabs and valences, a baseline; default: VADER's in data.dir or the cache"),
     ] = None
     split_seed: Annotated[int, Field(ge=0, description="decides what is held out of data.path without splits")] = 0
     lowercase: Annotated[bool, Field(description="reads words in small letters; characters stay as they are")] = False
@@ -126,7 +127,10 @@ def load_data(data: DataTable) -> TaggedText:
 
 
 def load_lexicon(data: DataTable, text: TaggedText) -> dict[str, float] | None:
-    """The lexicon that the table names, or that lies beside the data; None: there is none, or it would say nothing."""
+    """The lexicon that the table names, else VADER if it lies beside the data or in the cache.
+
+    None: there is none, or it would say nothing of these labels.
+    """
     if data.lexicon is not None:
         if not text.ordered:
             raise DataError(
@@ -134,5 +138,8 @@ def load_lexicon(data: DataTable, text: TaggedText) -> dict[str, float] | None:
                 f"{', '.join(map(repr, text.classes))}); leave it out"
             )
         return read_lexicon(Path(data.lexicon))
-    found = vader_in(Path(data.dir)) if text.ordered and data.dir is not None else None
+    if not text.ordered:
+        return None
+    folders = (None,) if data.dir is None else (Path(data.dir), None)
+    found = next(filter(None, map(vader_in, folders)), None)
     return None if found is None else read_lexicon(found)

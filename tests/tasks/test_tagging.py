@@ -1,5 +1,6 @@
 """The task of tagging: its loss, measures, baselines, and the commands on it."""
 
+import hashlib
 import itertools
 import json
 
@@ -11,7 +12,8 @@ from sklearn import metrics
 from small import DATA, TAGS, result, rows, task, write
 
 from seqmodels.cli import main
-from seqmodels.data.sources import DataError
+from seqmodels.data import lexicon
+from seqmodels.data.sources import DataError, Source, SourceFile
 from seqmodels.tasks.tagged_view import TaggedView
 from seqmodels.tasks.tagging import WordTagger
 from seqmodels.tasks.writer import Writer
@@ -135,14 +137,36 @@ def sentiment(content=DATA["tagging"][1]):
 
 
 def test_a_lexicon_is_a_baseline_where_classes_have_an_order(folder, tmp_path, monkeypatch):
-    lexicon = tmp_path / "lexicon.txt"
-    lexicon.write_text("cat\t-1\nsat\t-3\nmat\t2\nthe\t3\n")
+    path = tmp_path / "lexicon.txt"
+    path.write_text("cat\t-1\nsat\t-3\nmat\t2\nthe\t3\n")
     with pytest.raises(DataError, match=r"data.lexicon: the labels of tagged.tsv do not go from bad to good"):
-        made(folder, f"data.lexicon={lexicon}")
+        made(folder, f"data.lexicon={path}")
     monkeypatch.setitem(DATA, "tagging", ("opinions.tsv", sentiment))
-    task = made(tmp_path, f"data.lexicon={lexicon}")
+    task = made(tmp_path, f"data.lexicon={path}")
     assert set(task.baselines()["valid/macro_f1"]) == {"majority", "lookup", "lexicon"}
     assert task.describe()[-1] == "a lexicon of 4 words for comparison"
+
+
+def test_the_lexicon_is_found_in_the_cache_too_and_said_to_be_missing(tmp_path, monkeypatch):
+    content = b"cat\t-1\nmat\t2\n"
+    file = SourceFile("vader_lexicon.txt", len(content), hashlib.sha256(content).hexdigest(), (), page="the library")
+    monkeypatch.setattr(lexicon, "VADER", Source("lexicons", (file,), "free", "A toy."))
+    monkeypatch.setenv("SEQMODELS_DATA", str(tmp_path / "cache"))
+    monkeypatch.setitem(DATA, "tagging", ("opinions.tsv", sentiment))
+    trees = tmp_path / "trees"
+    for assignments in ([], [f"data.dir={trees}"]):
+        assert made(tmp_path, *assignments).describe()[-1] == (
+            "no lexicon for comparison; put vader_lexicon.txt (the library) into data.dir or "
+            f"{tmp_path / 'cache'}, or name another with data.lexicon=FILE"
+        )
+    (tmp_path / "cache" / "lexicons").mkdir(parents=True)
+    (tmp_path / "cache" / "lexicons" / "vader_lexicon.txt").write_bytes(content)
+    for assignments in ([], [f"data.dir={trees}"]):
+        assert made(tmp_path, *assignments).describe()[-1] == "a lexicon of 2 words for comparison"
+    trees.mkdir()
+    (trees / "vader_lexicon.txt").write_bytes(b"cat\t1\n")  # the one beside the data goes first
+    with pytest.raises(DataError, match=r"trees/vader_lexicon\.txt: not the canonical"):
+        made(tmp_path, f"data.dir={trees}")
 
 
 def test_a_tagger_comes_back_from_what_a_checkpoint_keeps(folder):
