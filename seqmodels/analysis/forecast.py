@@ -59,6 +59,8 @@ def bands(levels: tuple[float, ...]) -> list[tuple[int, int, float]]:
 
 
 def _draw_window(axes: "Axes", window: Shown, intervals: list[tuple[int, int, float]]) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
+
     horizon = len(window.future)
     past = window.past[-_PAST_SHOWN * horizon :]
     before, after = np.arange(1 - len(past), 1), np.arange(1, horizon + 1)
@@ -72,6 +74,7 @@ def _draw_window(axes: "Axes", window: Shown, intervals: list[tuple[int, int, fl
     axes.axvline(0.5, color=BASELINE, linewidth=0.8, linestyle=(0, (5, 4)))
     axes.set_title(window.name, loc="left", fontsize=11, parse_math=False)
     axes.set_xlim(before[0], after[-1])
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.grid(color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -48,6 +48,13 @@ def test_each_window_has_its_past_its_future_and_its_forecast():
         assert corners[:, 1].max() == window.quantiles[:, -1].max()
 
 
+@pytest.mark.parametrize("horizon", [3, 4, 5, 6])
+def test_steps_are_whole(horizon):
+    (axes,) = figure(forecasts(number=1, horizon=horizon), title="a run").axes
+    ticks = axes.xaxis.get_major_locator()()
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
 @pytest.mark.parametrize(("levels", "number"), [((), 0), ((0.5,), 0), (LEVELS, 1), ((0.1, 0.25, 0.5, 0.75, 0.9), 2)])
 def test_an_interval_for_each_pair_of_levels(levels, number):
     assert len(bands(levels)) == number
