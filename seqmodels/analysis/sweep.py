@@ -94,6 +94,8 @@ def _draw_history(
         points = [point for point in shown if point.complete is complete]
         where = [point.trial.number for point in points], [point.height for point in points]
         axes.plot(*where, "o", color=colour, fillstyle=fill, label=label, zorder=3)
+    height = next(point.height for point in shown if point.trial == best[0])
+    axes.plot(best[0].number, height, "o", color=VERMILION, zorder=4)
     lost = [trial.number for trial in trials if trial.state in ("diverged", "failed")]
     if lost:
         across = axes.get_xaxis_transform()
