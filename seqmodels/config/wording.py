@@ -64,6 +64,8 @@ def _describe_member(member: Any, rules: tuple[Any, ...]) -> str:
         words, unit = f"an array (each item: {describe(arguments[0])})", "item"
     elif isinstance(member, type) and issubclass(member, os.PathLike):
         words, unit = "a path", "character"
+    elif member is Any:
+        words, unit = "anything", "item"
     else:
         words, unit = "of type " + getattr(member, "__name__", str(member)), "item"
     bounds = list(_bounds(rules, unit))

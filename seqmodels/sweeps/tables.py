@@ -59,9 +59,10 @@ class SweepFile:
     """The file of a sweep, but for its table `[space]`: that has a key for each key of the config that is drawn."""
 
     sweep: SweepTable
-    set: Annotated[dict[str, Any], Field(description="keys of the config, the same in all trials")] = dataclasses.field(
-        default_factory=dict
-    )
+    set: Annotated[
+        dict[str, Any],
+        Field(description="keys of the config, the same in all trials, as `seqmodels train CONFIG --keys` lists them"),
+    ] = dataclasses.field(default_factory=dict)
 
 
 class Sweep(NamedTuple):

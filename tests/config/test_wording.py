@@ -108,7 +108,8 @@ def test_a_table_within_itself_is_listed_once():
         (Cell, "a table"),
         (Path, "a path"),
         (bytes, "of type bytes"),
-        (Any, "of type Any"),
+        (Any, "anything"),
+        (dict[str, Any], "a table (each value: anything)"),
     ],
 )  # fmt: skip
 def test_types_are_put_into_words(annotation, words):

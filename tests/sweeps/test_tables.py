@@ -140,3 +140,4 @@ def test_every_key_of_a_file_is_listed():
     text = keys_text()
     for key in ("sweep.config", "sweep.trials", "sweep.pruner", "set", "space.KEY.low", "space.KEY.choices"):
         assert key in text
+    assert "of type" not in text
