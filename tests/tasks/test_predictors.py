@@ -94,6 +94,17 @@ def test_texts_are_scored(tmp_path):
     assert made.name == "language_modelling"
 
 
+def test_a_text_costs_what_evaluate_says(tmp_path, monkeypatch):
+    """Read in one row and from a line end on, as `predict` does; its cuts lie behind the first of two line ends."""
+    name, lines = DATA["language_modelling"]
+    monkeypatch.setitem(DATA, "language_modelling", (name, lambda: lines().replace("\n", "\n\n")))
+    made, params, model = ready("language_modelling", tmp_path, "data.eval_batch_size=1")
+    start, read = made.corpus.test[0], made.corpus.test[1:]
+    (row,) = answers(model, params, jsonl([{"text": read}]))
+    assert start == "\n"
+    assert -row["log_p"] / len(read) == pytest.approx(evaluate(made, params, "test")["loss_nats"], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     "assignments", [(), ("model.head=gaussian", "model.decoding=recursive")], ids=["direct", "drawn"]
 )
@@ -259,6 +270,21 @@ def test_pieces_of_music(tmp_path):
     shares = np.asarray(jax.nn.sigmoid(scores[0, -1]))
     expected = {LOWEST + key: share for key, share in enumerate(shares.tolist()) if share > 0.01}
     assert {row["key"]: row["probability"] for row in found[0]["next"]} == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [(), ("data.name=temporal_order", "data.length=30")], ids=["numbers", "classes"])
+def test_problems_are_solved_as_evaluate_says(tmp_path, settings):
+    made, params, model = ready("long_term", tmp_path, "data.test_examples=8", *settings)
+    (batch,) = made.stream.evaluation("test")
+    inputs, targets, counted = map(np.asarray, jax.jit(made.problem.examples)(batch))
+    found = answers(model, params, jsonl([{"inputs": xs.tolist()} for xs in inputs]))
+    measured = evaluate(made, params, "test")
+    if made.problem.classes:
+        right = np.array([row["classes"] for row in found]) == targets
+        assert right[counted].mean() == pytest.approx(measured["accuracy"], rel=1e-6)
+    else:
+        errors = np.array([row["outputs"] for row in found]) - targets
+        assert np.square(errors[counted]).mean() == pytest.approx(measured["mse"], rel=1e-5)
 
 
 def test_problems_of_long_lags(tmp_path):
