@@ -1,6 +1,7 @@
 """Files with a word a line and a blank line between sentences: `.conllu`, or two columns."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,7 @@ def read_conllu(text: str, file: str) -> tuple[TaggedSentence, ...]:
     References:
       Nivre et al. (2020), Universal Dependencies v2: an evergrowing multilingual treebank collection.
     """
-    return tuple(_sentences(text, file, _conllu_line))
+    return tuple(_sentences(text.split("\n"), file, _conllu_line))
 
 
 def read_columns(text: str, file: str) -> tuple[TaggedSentence, ...]:
@@ -56,7 +57,7 @@ def read_columns(text: str, file: str) -> tuple[TaggedSentence, ...]:
       >>> [sentence.words for sentence in read_columns("a\tX\nb\tY\n\n\nc\tX\n", "a.tsv")]
       [('a', 'b'), ('c',)]
     """
-    return tuple(_sentences(text, file, _column_line))
+    return tuple(_sentences(text.split("\n"), file, _column_line))
 
 
 READERS: Final[dict[str, Callable[[str, str], tuple[TaggedSentence, ...]]]] = {
@@ -87,35 +88,49 @@ def read_words(text: str, path: Path) -> tuple[TaggedSentence, ...]:
 
 
 def sentences_of(given: Input) -> Iterator[tuple[str, ...]]:
-    """The words of new sentences: a line each, or of files whose labels are not looked at and may be empty.
+    """The words of new sentences, each as soon as it has been read.
 
     Args:
-      given: of kind ".txt", a sentence a line in plain text; or ".conllu" or ".tsv", a word a line.
+      given: of kind ".txt", a sentence a line in plain text, an empty one for a blank line; or ".conllu" or ".tsv", a
+        word a line, whose labels are not looked at and may be missing.
 
     Raises:
       DataError: if a line cannot be read.
     """
     given.refuse((".txt", ".conllu", ".tsv"))
     if given.kind == ".txt":
-        yield from filter(None, (tuple(tokens(line)) for line in given.lines))
+        for number, line in enumerate(given.lines, start=1):
+            yield _plain(line, f"{given.place}:{number}")
         return
-    read_line = _conllu_line if given.kind == ".conllu" else _column_line
-    for sentence in _sentences(given.text(), given.place, read_line, labelled=False):
+    read_line = _conllu_line if given.kind == ".conllu" else _new_line
+    for sentence in _sentences(given.lines, given.place, read_line, labelled=False):
         yield sentence.words
 
 
-def _sentences(text: str, file: str, read_line: ReadLine, *, labelled: bool = True) -> Iterator[TaggedSentence]:
+def _plain(line: str, place: str) -> tuple[str, ...]:
+    """The words of a sentence; a tab would stand between a word and its label, and the label be read as a word."""
+    if "\t" in line.lstrip():
+        raise DataError(
+            f"{place}: a tab behind a word; if it parts a word from its label, say so with --kind tsv; if this is a "
+            "sentence, put a blank there"
+        )
+    return tuple(tokens(line))
+
+
+def _sentences(
+    lines: Iterable[str], file: str, read_line: ReadLine, *, labelled: bool = True
+) -> Iterator[TaggedSentence]:
     """The words between blank lines; what has none is no sentence."""
     found: list[tuple[str, str, int]] = []
-    for number, line in enumerate((*text.split("\n"), ""), start=1):
+    for number, line in enumerate(itertools.chain(lines, [""]), start=1):
         if line.strip():
             place = f"{file}:{number}"
             pair = read_line(line, place)
             if pair is not None:
                 found.append((*_checked(*pair, place, labelled=labelled), number))
         elif found:
-            words, labels, lines = zip(*found, strict=True)
-            yield TaggedSentence(words, labels, file, lines)
+            words, labels, numbers = zip(*found, strict=True)
+            yield TaggedSentence(words, labels, file, numbers)
             found = []
 
 
@@ -140,6 +155,11 @@ def _column_line(line: str, place: str) -> tuple[str, str]:
         raise DataError(f"{place}: {columns}, but there must be two, the word and its label; {_TAB}")
     word, label = fields
     return word, label
+
+
+def _new_line(line: str, place: str) -> tuple[str, str]:
+    """Word and label of a line that may be a word alone."""
+    return _column_line(line, place) if "\t" in line else (line, "")
 
 
 def _checked(word: str, label: str, place: str, *, labelled: bool) -> tuple[str, str]:

@@ -72,8 +72,9 @@ class WordTagger:
         forms = [np.zeros(len(words), np.int32) for words in sentences]
         spelling = None
         if self.model.speller is not None:
-            rows = {word: row for row, word in enumerate(dict.fromkeys(itertools.chain.from_iterable(sentences)))}
-            forms = [np.array([rows[word] for word in words], np.int32) for words in sentences]
+            words = itertools.chain([""], *sentences)  # the first one is for padding: a sentence may have no words
+            rows = {word: row for row, word in enumerate(dict.fromkeys(words))}
+            forms = [np.array([rows[word] for word in sentence], np.int32) for sentence in sentences]
             spelling = Spelling.of([self.alphabet.encode(word) for word in rows], self.config.data.word_length)
         return TaggedNumbers(
             texts=[self.vocabulary.encode(" ".join(map(self.form, words))) for words in sentences],
@@ -99,8 +100,8 @@ class WordTagger:
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """The label of each word; see `seqmodels.tasks.predictor.Predictor`.
 
-        Sentences are lines of a .txt file, which are taken apart into words, or stand in a .conllu file or in one of
-        two columns (.tsv), whose labels are not looked at.
+        Sentences are lines of a .txt file, which are taken apart into words, a blank one into none; or they stand in a
+        .conllu file or in a .tsv file of words, whose labels are not looked at and may be missing.
         """
         for group in batched(sentences_of(given), rows):
             for words, labels in zip(group, self.tag(params, group), strict=True):

@@ -114,11 +114,35 @@ def test_files_that_are_not_there_or_there_twice(tmp_path):
         from_path(tmp_path)
 
 
+def until(lines):
+    """Lines behind which nothing may be read yet."""
+    yield from lines
+    pytest.fail("it reads on before it answers")
+
+
+def test_new_sentences_may_be_a_column_of_words():
+    assert list(sentences_of(Input("new", ".tsv", ["the", "film\tN", "", "ends"]))) == [("the", "film"), ("ends",)]
+    with pytest.raises(DataError, match="new:2: 3 columns, but there must be two"):
+        list(sentences_of(Input("new", ".tsv", ["the", "film\tN\tx"])))
+
+
+def test_labels_are_not_read_as_words_of_plain_sentences():
+    assert list(sentences_of(Input("new.txt", ".txt", ["\tIt ends.", "", " "]))) == [("It", "ends", "."), (), ()]
+    assert next(sentences_of(Input("new.txt", ".txt", until(["It ends."])))) == ("It", "ends", ".")
+    for line in ("film\tN", "film\t"):
+        with pytest.raises(DataError, match=r"new\.txt:2: a tab behind a word; .* --kind tsv"):
+            list(sentences_of(Input("new.txt", ".txt", ["the", line])))
+
+
 @pytest.mark.parametrize(
     ("kind", "lines"),
-    [(".conllu", [f"1\tthe\tthe\t_{REST}", f"2\tfilm\tfilm\tNOUN{REST}"]), (".tsv", ["the\t", "film\tN"])],
+    [
+        (".conllu", [f"1\tthe\tthe\t_{REST}", f"2\tfilm\tfilm\tNOUN{REST}"]),
+        (".tsv", ["the\t", "film\tN"]),
+    ],
 )
 def test_new_sentences_need_no_labels(kind, lines):
     assert list(sentences_of(Input("new", kind, lines))) == [("the", "film")]
+    assert next(sentences_of(Input("new", kind, until([*lines, ""])))) == ("the", "film")
     with pytest.raises(DataError, match="new:2: there is no word"):
         list(sentences_of(Input("new", kind, [line.replace("film", " ") for line in lines])))

@@ -75,7 +75,8 @@ def test_tags(tmp_path):
 
 def test_plain_sentences_are_taken_apart(tmp_path):
     _, params, model = ready("tagging", tmp_path)
-    (row,) = answers(model, params, Input("new.txt", ".txt", ["", "It isn't THERE."]))
+    blank, row = answers(model, params, Input("new.txt", ".txt", ["", "It isn't THERE."]), rows=1)
+    assert blank == {"words": [], "labels": []}  # a row for each line
     assert row["words"] == ["It", "is", "n't", "THERE", "."]
     assert len(row["labels"]) == 5
 
