@@ -103,7 +103,7 @@ def _draw_history(
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, ncols=4)
-    title = f"best (in red): {best[0].value:.4g} in trial {best[0].number}"
+    title = f"best (in orange): {best[0].value:.4g} in trial {best[0].number}"
     axes.set_title(title, loc="left", fontsize=11, color=VERMILION)
 
 

@@ -26,7 +26,7 @@ def test_the_best_trial_has_its_colour_in_every_panel():
         for axes in (history, *others)
     ]
     assert marks == [[[1.0, 2.0]], [[5.0, 2.0]], [[1.0, 2.0]]]
-    assert history.get_title(loc="left") == "best (in red): 2 in trial 1"
+    assert history.get_title(loc="left") == "best (in orange): 2 in trial 1"
 
 
 def is_best(line):
