@@ -263,7 +263,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         help="how to write; the last three colour tagged words; default: as the output's name ends, else jsonl",
     )
     parser.add_argument(
-        "--rows", type=_Whole(1), default=32, help="read so many before the first answer; 1: at once (default 32)"
+        "--rows",
+        type=_Whole(1),
+        help="read so many before each answer: more are faster (default 32; of the standard input 1, each at once)",
     )
     parser.add_argument(
         "--paths",

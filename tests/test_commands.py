@@ -51,10 +51,32 @@ def test_predictions_from_a_pipe_into_a_table(tmp_path, capsys, monkeypatch):
     assert rows[1]["text"] == "on a mat, then off"
     assert rows[0]["label"] in "abc"
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # as in a locale that has no other characters
-    monkeypatch.setattr(sys, "stdin", io.StringIO("café\n"))
+    answered = []
+
+    def lines():
+        yield "café\n"
+        answered.append(out.buffer.getvalue())  # before the second line is there
+        yield "the cat\n"
+
+    monkeypatch.setattr(sys, "stdin", lines())
     monkeypatch.setattr(sys, "stdout", out)
     assert main(["predict", run, "--input", "-"]) == 0
-    assert json.loads(out.buffer.getvalue())["text"] == "café"
+    assert json.loads(answered[0])["text"] == "café"
+    assert len(out.buffer.getvalue().splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["new.txt", "new.jsonl", "-"])
+def test_nothing_to_predict_from_is_told_and_no_fault(name, tmp_path, capsys, monkeypatch):
+    run = trained(LABELS)
+    capsys.readouterr()
+    (tmp_path / "new.txt").write_text("")
+    (tmp_path / "new.jsonl").write_text("\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert main(["predict", run, "--input", name if name == "-" else str(tmp_path / name), "--format", "csv"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "text,label,probabilities.a,probabilities.b,probabilities.c\n"
+    place = "standard input" if name == "-" else str(tmp_path / name)
+    assert captured.err == f"{place}: there is nothing in it to predict from\n"
 
 
 def test_a_table_of_what_differs_from_row_to_row(tmp_path, capsys):
@@ -72,7 +94,7 @@ def test_whatever_a_text_holds_can_be_written_and_read_back(tmp_path, text):
     row, file = {"text": text, "probabilities": {"very good": 1.0}}, tmp_path / "new"
     for form, write in FORMATS.items():
         with file.open("w", encoding="utf-8", newline="") as out:
-            write([row, row], out)
+            write([row, row], (), out)
         written = file.read_bytes().decode()
         if form == "jsonl":
             assert [json.loads(line) for line in written.split("\n")[:-1]] == [row, row]

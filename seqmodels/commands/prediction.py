@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -17,12 +17,13 @@ from seqmodels.analysis import tagged_sentences
 from seqmodels.commands.trained_run import TrainedRun
 from seqmodels.data.inputs import open_input
 from seqmodels.errors import UserError
-from seqmodels.tasks.predictor import Drawer, Predictor
+from seqmodels.tasks.predictor import Drawer, Predictor, Tabular
 from seqmodels.tasks.tagged_view import TaggedView
 from seqmodels.tasks.tagging import WordTagger
 
 Rows = Iterable[dict[str, Any]]
 _TITLE = "Words and their labels"
+_ROWS = 32
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -33,20 +34,32 @@ def predict(options: argparse.Namespace) -> int:
         raise run.lacking("reads no data but its own", "use evaluate")
     form = _form(options)
     given = open_input(options.input, options.kind)
+    at_once = options.rows or (1 if options.input == "-" else _ROWS)
     if options.paths is None:
-        rows = model.predict(run.params(model), given, rows=options.rows)
+        found = model.predict(run.params(model), given, rows=at_once)
     elif isinstance(model, Drawer):
-        rows = model.draw(run.params(model), given, rows=options.rows, paths=options.paths)
+        found = model.draw(run.params(model), given, rows=at_once, paths=options.paths)
     else:
         raise run.lacking("draws no paths", "leave --paths out")
+    rows = _told(found, given.place)
     if form in VIEWS:
         if not isinstance(model, WordTagger):
             raise run.lacking("gives no words with labels to be coloured", "use --format jsonl or csv")
         VIEWS[form](_Sentences.of(rows, model.classes), options.output)
         return 0
+    columns = model.columns if isinstance(model, Tabular) else ()
     with _output(options.output) as file:
-        FORMATS[form](rows, file)
+        FORMATS[form](rows, columns, file)
     return 0
+
+
+def _told(rows: Rows, place: str) -> Rows:
+    """The rows; that there are none is said, and no fault: a pipe may have nothing to say."""
+    number = 0
+    for number, row in enumerate(rows, start=1):  # noqa: B007 (it is looked at afterwards)
+        yield row
+    if number == 0:
+        print(f"{place}: there is nothing in it to predict from", file=sys.stderr)
 
 
 def _form(options: argparse.Namespace) -> str:
@@ -72,20 +85,46 @@ def _output(name: str) -> Iterator[TextIO]:
         raise UserError(f"--output {name}: cannot be written ({error.strerror})") from error
 
 
-def _write_jsonl(rows: Rows, file: TextIO) -> None:
+@contextmanager
+def _whole(path: Path) -> Iterator[TextIO]:
+    """A file beside its place until all is written; what a fault or Ctrl-C leaves stays there, and that is said."""
+    partial = path.with_name(path.name + ".partial")
+    with _opened(partial) as file:
+        try:
+            yield file
+            file.flush()
+        except BaseException:
+            if partial.stat().st_size:
+                print(f"{partial}: what was written before it broke off", file=sys.stderr)
+            else:
+                partial.unlink()
+            raise
+    partial.replace(path)
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="")
+
+
+def _write_jsonl(rows: Rows, columns: Sequence[str], file: TextIO) -> None:
+    del columns
     for row in rows:
         file.write(_printable(json.dumps(row, ensure_ascii=False)) + "\n")
         file.flush()
 
 
-def _write_csv(rows: Rows, file: TextIO) -> None:
-    """A column for each key, also for those of objects within; lists are written as JSON."""
-    for number, row in enumerate(rows):
+def _write_csv(rows: Rows, columns: Sequence[str], file: TextIO) -> None:
+    """A column for each key, also for those of objects within; lists are written as JSON. Without rows, their names."""
+    header: Sequence[str] = ()
+    for row in rows:
         flat = dict(_flat(row))
-        if number == 0:
-            file.write(_table_line(flat))
+        if not header:
+            header = tuple(flat)
+            file.write(_table_line(header))
         file.write(_table_line(flat.values()))
         file.flush()
+    if columns and not header:
+        file.write(_table_line(columns))
 
 
 def _table_line(cells: Iterable[Any]) -> str:
@@ -108,8 +147,8 @@ def _flat(row: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{key}", json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
-FORMATS: dict[str, Callable[[Rows, TextIO], None]] = {"jsonl": _write_jsonl, "csv": _write_csv}
-"""How rows are written, by name."""
+FORMATS: dict[str, Callable[[Rows, Sequence[str], TextIO], None]] = {"jsonl": _write_jsonl, "csv": _write_csv}
+"""How rows are written, by name; the columns are those of a table without any."""
 
 
 class _Sentences(NamedTuple):

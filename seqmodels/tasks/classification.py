@@ -151,6 +151,11 @@ class TextClassifier:
             return ids
         return ids[: data.max_length] if data.cut == "end" else ids[-data.max_length :]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The text, its class, and the probability of each."""
+        return "text", "label", *(f"probabilities.{name}" for name in self.classes)
+
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """The class of each text, and the probabilities of all; see `seqmodels.tasks.predictor.Predictor`.
 

@@ -129,6 +129,11 @@ class Solver:
             found |= {"accuracy": mean["accuracy"], "error_percent": 100.0 * (1.0 - mean["accuracy"])}
         return found
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The classes found, or numbers."""
+        return ("classes",) if self.problem.classes else ("outputs",)
+
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """What the first trial's model says at every step; see `seqmodels.tasks.predictor.Predictor`.
 

@@ -133,6 +133,11 @@ class Player:
         """The measures that are numbers."""
         return {name: means[name] for name, shape in self.measures.items() if not shape}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The cost of a frame, and the keys of the next one."""
+        return "frame_nats", "next"
+
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """What a piece costs and how it may go on; see `seqmodels.tasks.predictor.Predictor`.
 

@@ -47,3 +47,12 @@ class Drawer(Predictor, Protocol):
         Raises:
           UserError: if this model draws none, or the data cannot be read.
         """
+
+
+@runtime_checkable
+class Tabular(Predictor, Protocol):
+    """A predictor that data may give nothing to predict from, and that knows what its rows would hold."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys of every row, those of an object within behind its own: "probabilities.good"."""

@@ -97,6 +97,11 @@ class WordTagger:
             [self.classes[place] for place in row[: len(words)]] for row, words in zip(found, sentences, strict=True)
         ]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Words and labels."""
+        return "words", "labels"
+
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """The label of each word; see `seqmodels.tasks.predictor.Predictor`.
 

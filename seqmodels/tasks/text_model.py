@@ -149,6 +149,11 @@ class TextModel:
             for read, log_p in zip(ids, found, strict=True)
         ]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The text and its log-probability, its symbols and theirs."""
+        return "text", "log_p", "symbols", "log_p_of_symbols"
+
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """How likely each text is; see `seqmodels.tasks.predictor.Predictor`.
 

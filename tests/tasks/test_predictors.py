@@ -14,7 +14,7 @@ from seqmodels.data.piano_rolls import LOWEST
 from seqmodels.data.sources import DataError
 from seqmodels.errors import UserError
 from seqmodels.tasks import TASKS
-from seqmodels.tasks.predictor import Predictor
+from seqmodels.tasks.predictor import Predictor, Tabular
 from seqmodels.training.evaluation import evaluate
 
 
@@ -31,11 +31,20 @@ def jsonl(records, kind=".jsonl"):
 
 
 def answers(model, params, given, rows=4):
-    return list(model.predict(params, given, rows=rows))
+    found = list(model.predict(params, given, rows=rows))
+    if isinstance(model, Tabular):
+        assert all(tuple(columns(row)) == model.columns for row in found)
+    return found
+
+
+def columns(row):
+    for key, value in row.items():
+        yield from (f"{key}.{inner}" for inner in value) if isinstance(value, dict) else [key]
 
 
 def test_every_task_says_something_of_new_data():
     assert all(hasattr(kind, "predict") for kind in TASKS.values())
+    assert {name for name, kind in TASKS.items() if not hasattr(kind, "columns")} == {"forecasting"}  # an empty table
 
 
 def test_classes(tmp_path):
