@@ -256,7 +256,13 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kind", metavar="END", help="how the data are read, such as txt, csv or jsonl; default: as the name ends"
     )
-    parser.add_argument("--output", default="-", metavar="FILE", help="where to write; default: the standard output")
+    parser.add_argument(
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="where to write; default: the standard output. The file is FILE.partial until all is written; that is "
+        "what a fault or Ctrl-C leaves, and an older FILE stays",
+    )
     parser.add_argument(
         "--format",
         choices=("jsonl", "csv", "terminal", "html", "png"),

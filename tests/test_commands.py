@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import sys
 
@@ -77,6 +78,40 @@ def test_nothing_to_predict_from_is_told_and_no_fault(name, tmp_path, capsys, mo
     assert captured.out == "text,label,probabilities.a,probabilities.b,probabilities.c\n"
     place = "standard input" if name == "-" else str(tmp_path / name)
     assert captured.err == f"{place}: there is nothing in it to predict from\n"
+
+
+def test_an_older_result_stays_until_the_new_one_is_whole(tmp_path, capsys, monkeypatch):
+    run, (output, partial) = trained(LABELS), (tmp_path / "a.jsonl", tmp_path / "a.jsonl.partial")
+    output.write_text("old")
+    predict = ["predict", run, "--input", "-", "--output", str(output)]
+
+    def lines():
+        yield "the cat\n"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", lines())
+    assert main(predict) == 130
+    assert output.read_text() == "old"
+    assert json.loads(partial.read_text())["text"] == "the cat"
+    assert f"{partial}: what was written before it broke off" in fault(capsys)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("[3]\n"))
+    assert main([*predict, "--kind", "jsonl"]) == 2
+    assert fault(capsys).startswith("standard input:1: not an object of JSON")
+    assert (output.read_text(), partial.exists()) == ("old", False)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert main(predict) == 0
+    assert (output.read_text(), partial.exists()) == ("", False)
+
+
+def test_what_is_no_file_is_written_to_as_it_is(tmp_path, monkeypatch):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert main(["predict", trained(LABELS), "--input", "-", "--format", "csv", "--output", str(pipe)]) == 0
+    assert os.read(reader, 4).decode() == "text"
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_a_table_of_what_differs_from_row_to_row(tmp_path, capsys):

@@ -72,14 +72,19 @@ def _form(options: argparse.Namespace) -> str:
 
 @contextmanager
 def _output(name: str) -> Iterator[TextIO]:
-    """A file to write to, in UTF-8; "-" is the standard output, which is so too, whatever the locale."""
+    """A file to write to, in UTF-8; "-" is the standard output, which is so too, whatever the locale.
+
+    A file gets its name when it is whole, so that an older one stays until then. A device or a pipe is written to as it
+    is.
+    """
     if name == "-":
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         return
     try:
-        with Path(name).open("w", encoding="utf-8", newline="") as file:
+        path = Path(name)
+        with _whole(path.resolve()) if path.is_file() or not path.exists() else _opened(path) as file:
             yield file
     except OSError as error:
         raise UserError(f"--output {name}: cannot be written ({error.strerror})") from error
