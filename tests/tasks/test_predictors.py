@@ -284,7 +284,7 @@ def test_pieces_of_music(tmp_path):
 
 @pytest.mark.parametrize("settings", [(), ("data.name=temporal_order", "data.length=30")], ids=["numbers", "classes"])
 def test_problems_are_solved_as_evaluate_says(tmp_path, settings):
-    made, params, model = ready("long_term", tmp_path, "data.test_examples=8", *settings)
+    made, params, model = ready("long_term", tmp_path, "data.test_examples=50", "data.eval_batch_size=50", *settings)
     (batch,) = made.stream.evaluation("test")
     inputs, targets, counted = map(np.asarray, jax.jit(made.problem.examples)(batch))
     found = answers(model, params, jsonl([{"inputs": xs.tolist()} for xs in inputs]))
