@@ -232,6 +232,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
     parser.add_argument("--prompt", default="", help="what the text goes on from; default: the start of a line")
     parser.add_argument("--length", type=_Whole(0), default=500, help="symbols to write (default 500)")
+    parser.add_argument("--line", action="store_true", help="end each text where its line ends")
     parser.add_argument("--temperature", type=float, help="0: the likeliest; 1: as learnt (default 0.8)")
     parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest symbols")
     parser.add_argument("--top-p", type=float, metavar="P", help="draw among the likeliest of joint probability P")

@@ -9,6 +9,7 @@ import pytest
 from small import PLAIN, ROOT, environment, finished, python, result, rows, snapshot, text, write
 
 from seqmodels.cli import main
+from seqmodels.tasks.text_model import TextModel
 from seqmodels.training.progress import format_measure
 
 COMMANDS = ("train", "evaluate", "generate", "plan", "predict", "analyze", "data", "benchmark", "sweep")
@@ -295,6 +296,20 @@ def test_several_samples(capsys):
     assert first == one
     assert second != one
     assert len(second) == len(one)
+
+
+def test_a_line_each(capsys):
+    whole = generate(capsys, "--prompt", "the", "--length", "300", "--seed", "2", "--samples", "2").split("--- sample")
+    several = generate(capsys, "--prompt", "the", "--length", "300", "--seed", "2", "--samples", "2", "--line")
+    heading, first, second_heading, second = several.splitlines()
+    assert (heading, second_heading) == ("--- sample 1 of 2 ---", "--- sample 2 of 2 ---")
+    assert [first, second] == [text.splitlines()[1] for text in whole[1:]]
+
+
+def test_a_line_of_a_model_that_knows_none(capsys, monkeypatch):
+    monkeypatch.setattr(TextModel, "line_end", None)
+    assert main(["generate", str(finished().path), "--line"]) == 2
+    assert lines(capsys) == ["--line: this model knows no line end; leave it out"]
 
 
 def test_the_likeliest_text_needs_no_seed(capsys):

@@ -3,6 +3,7 @@
 import argparse
 
 import jax
+import jax.numpy as jnp
 
 from seqmodels.cells.base import PyTree
 from seqmodels.commands.trained_run import TrainedRun
@@ -19,19 +20,44 @@ def generate(options: argparse.Namespace) -> int:
     if not isinstance(model, Writer):
         raise run.lacking("writes no text", "use evaluate")
     model.prompt_ids(options.prompt)  # refuses unknown characters before anything is printed
+    if options.line and model.line_end is None:
+        raise UserError("--line: this model knows no line end; leave it out")
     params = run.params(model)
-    if options.beam is not None:
+    if options.beam is None:
+        _draw(model, params, options, sampling)
+    else:
         _search(model, params, options)
-        return 0
-    for number in range(options.samples):
-        if options.samples > 1:
-            print(f"--- sample {number + 1} of {options.samples} ---")
-        print(model.shown(options.prompt), end="", flush=True)
-        key = jax.random.fold_in(jax.random.key(options.seed), number)
-        for (piece,) in model.write(params, options.prompt, key, length=options.length, sampling=sampling):
-            print(piece, end="", flush=True)
-        print()
     return 0
+
+
+def _draw(model: Writer, params: PyTree, options: argparse.Namespace, sampling: Sampling) -> None:
+    """Draws all samples side by side; shows the first one as it is drawn, the others when it is done."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(options.seed), jnp.arange(options.samples))
+    pieces = model.write(
+        params,
+        options.prompt,
+        keys,
+        length=options.length,
+        sampling=sampling,
+        rows=options.samples,
+        end=model.line_end if options.line else None,
+    )
+    others = [""] * (options.samples - 1)
+    _begin(model, options, 1)
+    for first, *more in pieces:
+        print(first, end="", flush=True)
+        others = [text + piece for text, piece in zip(others, more, strict=True)]
+    print()
+    for number, text in enumerate(others, start=2):
+        _begin(model, options, number)
+        print(text)
+
+
+def _begin(model: Writer, options: argparse.Namespace, number: int) -> None:
+    """What stands before a sample: its number, where there are several, and the prompt."""
+    if options.samples > 1:
+        print(f"--- sample {number} of {options.samples} ---")
+    print(model.shown(options.prompt), end="", flush=True)
 
 
 def _sampling(options: argparse.Namespace) -> Sampling:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from seqmodels.cells.base import Array, PyTree
 from seqmodels.models.language_model import LanguageModel, LanguageModelParams
-from seqmodels.models.sampling import read_prompt
+from seqmodels.models.sampling import check_end, read_prompt
 
 
 class Beam(NamedTuple):
@@ -96,8 +96,7 @@ def beam_search(
             f"length must be at least 0, width at least 1 and length_penalty at least 0 "
             f"(got {length}, {width} and {length_penalty})"
         )
-    if end is not None and not 0 <= end < model.vocabulary_size:
-        raise ValueError(f"end must be a symbol, from 0 to {model.vocabulary_size - 1} (got {end})")
+    check_end(model, end)
     if length == 0:
         return [Beam(np.zeros(0, np.int32), 0.0, 0.0)]
     state, logits = read_prompt(model, params, jnp.asarray(prompt)[None])

@@ -83,17 +83,19 @@ class Sampling:
 
 
 class _Text(NamedTuple):
-    """What each step reads: the state, the scores of the next symbol [rows, V], and which symbols are there already.
+    """What each step reads: the state, the scores of the next symbol [rows, V], and what is there already.
 
-    `seen` [rows, V] is None where nothing depends on it.
+    `seen` [rows, V], the symbols that are in the text, and `ended` [rows], whether it has come to its end, are None
+    where nothing depends on them.
     """
 
     state: PyTree
     logits: Array
     seen: Array | None
+    ended: Array | None
 
 
-@functools.partial(jax.jit, static_argnames=("model", "sampling", "steps"))
+@functools.partial(jax.jit, static_argnames=("model", "sampling", "steps", "end"), donate_argnames="text")
 def _draw_chunk(
     model: LanguageModel,
     params: LanguageModelParams,
@@ -103,14 +105,24 @@ def _draw_chunk(
     *,
     sampling: Sampling,
     steps: int,
+    end: int | None,
 ) -> tuple[_Text, Array]:
     """Draws `steps` symbols a row; the number of the symbol decides its randomness, not the chunk."""
 
+    def draw(key: Array, position: Array, logits: Array, seen: Array | None) -> Array:
+        return sampling.draw(jax.random.fold_in(key, position), logits, seen)
+
+    if key.ndim and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        draw = jax.vmap(draw, in_axes=(0, None, 0, 0))
+
     def body(text: _Text, position: Array) -> tuple[_Text, Array]:
-        token = sampling.draw(jax.random.fold_in(key, position), text.logits, text.seen)
+        token, ended = draw(key, position, text.logits, text.seen), text.ended
+        if ended is not None and end is not None:
+            token = jnp.where(ended, end, token)
+            ended = jnp.equal(token, end)
         state, logits = model.step(params, text.state, token)
         seen = None if text.seen is None else text.seen.at[jnp.arange(token.size), token].set(True)
-        return _Text(state, logits, seen), token
+        return _Text(state, logits, seen, ended), token
 
     text, tokens = jax.lax.scan(body, text, start + jnp.arange(steps))
     return text, tokens.T
@@ -137,30 +149,47 @@ def generate(
     *,
     length: int,
     sampling: Sampling,
+    end: int | None = None,
     chunk: int = 32,
 ) -> Iterator[np.ndarray]:
     """Goes on from a prompt, in compiled loops of `chunk` symbols, so that text can be shown as it is written.
+
+    Rows are written side by side; it is over when all of them have come to their end.
 
     Args:
       model: the language model.
       params: its parameters.
       prompt: symbols [rows, time], at least one step; each row is continued by itself.
-      key: decides all draws, whatever the chunk.
-      length: number of symbols to draw for each row.
+      key: decides all draws, whatever the chunk; or keys [rows], each of which decides those of its row alone.
+      length: the most symbols of a row; without `end`, their number.
       sampling: how they are drawn.
+      end: the symbol after which nothing follows in a row but itself; None: there is none.
       chunk: symbols between two looks from outside.
 
     Yields:
-      Integers [rows, n] with n <= chunk, together [rows, length].
+      Integers [rows, n] with n <= chunk, together [rows, length], or as far as the longest row goes.
 
     Raises:
-      ValueError: for a prompt of another form, when the first symbols are asked for.
+      ValueError: for a prompt of another form or an end that is no symbol, when the first symbols are asked for.
     """
+    check_end(model, end)
     state, logits = read_prompt(model, params, jnp.asarray(prompt))
-    text = _Text(state, logits, None if sampling.repetition_penalty == 1.0 else _seen(prompt, model.vocabulary_size))
+    seen = None if sampling.repetition_penalty == 1.0 else _seen(prompt, model.vocabulary_size)
+    text = _Text(state, logits, seen, None if end is None else jnp.zeros(len(prompt), bool))
     for start in range(0, length, chunk):
-        text, tokens = _draw_chunk(model, params, text, key, jnp.asarray(start), sampling=sampling, steps=chunk)
-        yield np.asarray(tokens)[:, : length - start]
+        text, drawn = _draw_chunk(model, params, text, key, jnp.asarray(start), sampling=sampling, steps=chunk, end=end)
+        tokens = np.asarray(drawn)[:, : length - start]
+        over = np.flatnonzero(np.all(tokens == (-1 if end is None else end), axis=0))
+        if over.size:
+            yield tokens[:, : over[0] + 1]
+            return
+        yield tokens
+
+
+def check_end(model: LanguageModel, end: int | None) -> None:
+    """Raises ValueError unless `end` is one of the model's symbols, or None."""
+    if end is not None and not 0 <= end < model.vocabulary_size:
+        raise ValueError(f"end must be a symbol, from 0 to {model.vocabulary_size - 1} (got {end})")
 
 
 def _seen(prompt: np.ndarray, vocabulary_size: int) -> Array:

@@ -73,20 +73,29 @@ class TextModel:
         return {"loss_nats": (), "bytes_per_token": ()} if pieces else {"loss_nats": ()}
 
     def write(
-        self, params: PyTree, prompt: str, key: Array, *, length: int, sampling: Sampling, rows: int = 1
+        self,
+        params: PyTree,
+        prompt: str,
+        key: Array,
+        *,
+        length: int,
+        sampling: Sampling,
+        rows: int = 1,
+        end: int | None = None,
     ) -> Iterator[list[str]]:
         """Goes on from a prompt.
 
         Args:
           params: of the model.
           prompt: text of known symbols; empty: a line end.
-          key: decides all draws.
-          length: symbols to write.
+          key: decides all draws; or keys [rows], one for each text.
+          length: the most symbols to write; without `end`, their number.
           sampling: how they are drawn.
           rows: texts written side by side.
+          end: the symbol at which a text ends, such as `line_end`; None: there is none.
 
         Yields:
-          What comes next in each text, a few symbols at a time, the prompt left out.
+          What comes next in each text, a few symbols at a time, the prompt and the end left out.
 
         Raises:
           DataError: if the prompt has characters that the training text had not.
@@ -94,13 +103,23 @@ class TextModel:
         start = self.prompt_ids(prompt)
         ids = np.tile(start, (rows, 1))
         shown = [len(self.vocabulary.decode(start))] * rows
-        for tokens in generate(self.model, params, ids, key, length=length, sampling=sampling):
+        for tokens in generate(self.model, params, ids, key, length=length, sampling=sampling, end=end):
             ids = np.concatenate([ids, tokens], axis=1)
-            texts = [self.vocabulary.decode(row) for row in ids]
-            if ids.shape[1] < start.size + length:
-                texts = [text.rstrip(_CUT) for text in texts]  # bytes of a character that is still to be finished
+            texts = [self._so_far(row, start.size, length, end) for row in ids]
             yield [text[begin:] for text, begin in zip(texts, shown, strict=True)]
             shown = [max(len(text), begin) for text, begin in zip(texts, shown, strict=True)]
+
+    def _so_far(self, ids: np.ndarray, begin: int, length: int, end: int | None) -> str:
+        """The text of a prompt of `begin` symbols and what was drawn after it, up to its end."""
+        ends = np.flatnonzero(ids[begin:] == (-1 if end is None else end))
+        text = self.vocabulary.decode(ids[: begin + ends[0]] if ends.size else ids)
+        finished = ends.size or ids.size == begin + length
+        return text if finished else text.rstrip(_CUT)  # bytes of a character that is still to be finished
+
+    @property
+    def line_end(self) -> int | None:
+        """The symbol that ends a line; None where the training text had one line alone."""
+        return int(self.vocabulary.encode("\n")[0]) if self._first == "\n" else None
 
     def search(self, params: PyTree, prompt: str, *, length: int, width: int) -> list[Found]:
         """The likeliest ways to go on from a prompt to the end of its line.
@@ -119,8 +138,7 @@ class TextModel:
         """
         start = self.prompt_ids(prompt)
         begin = len(self.vocabulary.decode(start))
-        end = int(self.vocabulary.encode("\n")[0]) if self._first == "\n" else None
-        beams = beam_search(self.model, params, start, length=length, width=width, end=end)
+        beams = beam_search(self.model, params, start, length=length, width=width, end=self.line_end)
         texts = (self.vocabulary.decode(np.concatenate([start, beam.tokens])) for beam in beams)
         return [Found(text[begin:], beam.log_p) for text, beam in zip(texts, beams, strict=True)]
 

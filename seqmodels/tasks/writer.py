@@ -21,10 +21,22 @@ class Writer(Trainable, Protocol):
     def shown(self, prompt: str) -> str:
         """The prompt as it stands before what `write` gives."""
 
+    @property
+    def line_end(self) -> int | None:
+        """The symbol that ends a line, if the model knows one."""
+
     def write(
-        self, params: PyTree, prompt: str, key: Array, *, length: int, sampling: Sampling, rows: int = 1
+        self,
+        params: PyTree,
+        prompt: str,
+        key: Array,
+        *,
+        length: int,
+        sampling: Sampling,
+        rows: int = 1,
+        end: int | None = None,
     ) -> Iterator[list[str]]:
-        """What comes next in each of `rows` texts, a few symbols at a time."""
+        """What comes next in each of `rows` texts, a few symbols at a time, up to `end`; see `TextModel.write`."""
 
     def search(self, params: PyTree, prompt: str, *, length: int, width: int) -> list[Found]:
         """The likeliest ways to go on to the end of the line, best first, of those that `width` beams find."""

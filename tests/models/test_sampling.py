@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 
 import seqmodels as sm
 from seqmodels.models import LanguageModel, Sampling, generate
+from seqmodels.models.sampling import _draw_chunk, _Text, read_prompt
 
 MODEL = LanguageModel(8, 4, sm.Stack((sm.RNN(6),)))
 PARAMS = MODEL.init(jax.random.key(0))
@@ -125,9 +126,8 @@ def test_bad_ranges_are_refused(arguments, fault):
 
 
 def written(seed=0, *, prompt=((1, 2, 3),), length=20, sampling=Sampling(), params=PARAMS, **more):  # noqa: B008 (frozen)
-    pieces = list(
-        generate(MODEL, params, np.array(prompt), jax.random.key(seed), length=length, sampling=sampling, **more)
-    )
+    key = more.pop("key", jax.random.key(seed))
+    pieces = list(generate(MODEL, params, np.array(prompt), key, length=length, sampling=sampling, **more))
     return np.concatenate(pieces, axis=1) if pieces else np.zeros((len(prompt), 0), int)
 
 
@@ -146,6 +146,48 @@ def test_a_longer_text_begins_as_the_shorter_one():
 def test_rows_of_one_prompt_differ():
     rows = written(prompt=((1, 2),) * 3)
     assert len({tuple(row) for row in rows}) == 3
+
+
+def test_a_row_with_a_key_of_its_own_is_as_if_it_were_alone():
+    prompts, keys = ((1, 2), (1, 2), (3, 4)), jax.random.split(jax.random.key(5), 3)
+    sampling = Sampling(top_k=5, repetition_penalty=1.3)
+    together = written(prompt=prompts, key=keys, sampling=sampling)
+    for row, prompt in enumerate(prompts):
+        np.testing.assert_array_equal(together[row], written(prompt=(prompt,), key=keys[row], sampling=sampling)[0])
+    assert np.any(together[0] != together[1])
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 32])
+def test_a_row_that_has_ended_stays_ended_and_the_last_one_ends_it_all(chunk):
+    rows = {"prompt": ((1, 2),) * 3, "length": 60}
+    plain, end = written(**rows), 7
+    sizes = [row.tolist().index(end) + 1 for row in plain]
+    assert len(set(sizes)) == 3
+    found = written(**rows, end=end, chunk=chunk)
+    assert found.shape == (3, max(sizes))
+    for row, whole, size in zip(found, plain, sizes, strict=True):
+        np.testing.assert_array_equal(row[:size], whole[:size])
+        assert set(row[size:].tolist()) <= {end}
+
+
+def test_the_length_ends_rows_too():
+    found = written(length=3, end=7)
+    np.testing.assert_array_equal(found, written(length=3))
+    assert 7 not in found
+
+
+@pytest.mark.parametrize("end", [-1, 8])
+def test_an_end_that_is_no_symbol(end):
+    with pytest.raises(ValueError, match=f"end must be a symbol, from 0 to 7 .got {end}"):
+        written(end=end)
+
+
+def test_a_chunk_takes_the_buffers_of_the_one_before():
+    state, logits = read_prompt(MODEL, PARAMS, jnp.array([[1, 2]]))
+    given = _Text(state, logits, jnp.zeros((1, 8), bool), jnp.zeros(1, bool))
+    start = jnp.asarray(0)
+    _draw_chunk(MODEL, PARAMS, given, jax.random.key(0), start, sampling=Sampling(), steps=2, end=3)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(given))
 
 
 def test_likeliest_text_is_that_of_the_model_read_anew_each_time():

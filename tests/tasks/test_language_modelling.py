@@ -211,6 +211,19 @@ def test_rows_are_written_side_by_side(made, params):
     assert len(set(rows)) == 3
 
 
+@pytest.mark.parametrize("unit", ["char", "byte", "word"])
+def test_a_line_ends_where_the_text_without_an_end_has_its_first_line_end(unit, folder):
+    made = task(folder, f"data.unit={unit}")
+    params = made.init(jax.random.key(0))
+    # The line end is about as likely as all the rest together.
+    params = params._replace(output=params.output._replace(b=params.output.b.at[made.line_end].set(3.0)))
+    prompt = "" if unit == "word" else "the cat"
+    plain = written(made, params, prompt, length=70, rows=4)
+    lines = written(made, params, prompt, length=70, rows=4, end=made.line_end)
+    assert lines == [text.partition("\n")[0] for text in plain]
+    assert len({len(line) for line in lines}) > 1
+
+
 def test_characters_of_several_bytes_appear_whole(folder):
     """A model that knows only é writes é, never half of it."""
     made = task(folder, "data.unit=byte")
