@@ -1,6 +1,7 @@
 """A cell or model that reads a sequence as it comes in."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +12,19 @@ from seqmodels.engines.engine import select
 from seqmodels.engines.unroll import unroll
 
 
+class _Program(NamedTuple):
+    """A compiled step or chunk `(params, state, x) -> (state, y)`, and the state that it takes and gives, as shapes."""
+
+    run: Callable[[PyTree, PyTree, Array], tuple[PyTree, Array]]
+    like: PyTree
+
+
 class Stream:
     """Reads a sequence step by step or in chunks, and keeps the state in between.
 
-    The one thing here that has a memory of its own: who streams has a state that must live somewhere, and a
-    compiled step that takes the old state's buffers for the new one. What it computes is `cell.step` and `unroll`.
+    The one thing here that has a memory of its own: who streams has a state that must live somewhere, and compiled
+    steps and chunks that take the old state's buffers for the new one. What it computes is `cell.step` and `unroll`,
+    in the types of `unroll`.
 
     Args:
       model: a cell, or a model with `initial_state(params, batch_shape)`, `step(params, state, inputs)` and
@@ -45,8 +54,7 @@ class Stream:
         self._batch_shape = tuple(batch_shape)
         self._fresh = jax.jit(lambda params: model.initial_state(params, self._batch_shape))(params)
         self._state = _copy(self._fresh)
-        self._steps: dict[tuple[Any, ...], Any] = {}
-        self._apply = jax.jit(model.apply) if not isinstance(model, Cell) else None
+        self._programs: dict[tuple[Any, ...], _Program] = {}
         if state is not None:
             self.load(state)
 
@@ -79,15 +87,10 @@ class Stream:
         """
         x_t = jnp.asarray(x_t)
         self._check(x_t, 0)
-        kind = (x_t.shape, x_t.dtype, *(leaf.dtype for leaf in jax.tree.leaves(self._state)))
-        if kind not in self._steps:
-            step = jax.jit(self._model.step, donate_argnums=1)
-            self._steps[kind] = step.lower(self._params, self._state, x_t).compile()
-        self._state, y_t = self._steps[kind](self._params, self._state, x_t)
-        return y_t  # type: ignore[no-any-return]  # compiled functions have no types
+        return self._read(self._model.step, x_t, jnp.expand_dims(x_t, len(self._batch_shape)))
 
     def chunk(self, xs: ArrayLike) -> Array:
-        """Reads several steps at once.
+        """Reads several steps at once, compiled once for each number of steps and type of input.
 
         Args:
           xs: vectors [*batch_shape, time, D], or symbols [*batch_shape, time].
@@ -97,11 +100,7 @@ class Stream:
         """
         xs = jnp.asarray(xs)
         self._check(xs, 1)
-        if self._apply is None:
-            self._state, ys = unroll(self._model, self._params, xs, self._state)
-        else:
-            self._state, ys = self._apply(self._params, xs, self._state)
-        return ys
+        return self._read(self._whole, xs, xs)
 
     def reset(self, rows: ArrayLike | None = None) -> None:
         """Puts the state back to the initial one, in the rows where `rows` [*batch_shape] is True; None: in all."""
@@ -111,7 +110,25 @@ class Stream:
         where = jnp.asarray(rows)
         if where.shape != self._batch_shape or where.dtype != bool:
             raise ValueError(f"rows must be bool{list(self._batch_shape)} (got {where.dtype}{list(where.shape)})")
-        self._state = _copy(select(where, self._fresh, self._state))
+        self._state = _copy(select(where, _in_types_of(self._state, self._fresh), self._state))
+
+    def _whole(self, params: PyTree, state: PyTree, xs: Array) -> tuple[PyTree, Array]:
+        """The state and the outputs after several steps."""
+        if isinstance(self._model, Cell):
+            return unroll(self._model, params, xs, state)
+        found: tuple[PyTree, Array] = self._model.apply(params, xs, state)
+        return found
+
+    def _read(self, reader: Callable[[PyTree, PyTree, Array], Any], x: Array, xs: Array) -> Array:
+        """Goes on with a step or a chunk `x`, as which it is `xs`; its program is compiled if it is the first."""
+        kind = (x.shape, x.dtype, x.ndim == xs.ndim, *(leaf.dtype for leaf in jax.tree.leaves(self._state)))
+        if kind not in self._programs:
+            like, _ = jax.eval_shape(self._whole, self._params, self._state, xs)
+            lowered = jax.jit(reader, donate_argnums=1).lower(self._params, like, x)
+            self._programs[kind] = _Program(lowered.compile(), like)
+        program = self._programs[kind]
+        self._state, y = program.run(self._params, _in_types_of(program.like, self._state), x)
+        return y
 
     def _check(self, x: Array, axes: int) -> None:
         """Raises ValueError unless the inputs have the rows of this stream, and `axes` of time."""
@@ -119,6 +136,11 @@ class Stream:
         if x.shape[: len(self._batch_shape)] != self._batch_shape or x.ndim != len(self._batch_shape) + axes + features:
             wanted = [*map(str, self._batch_shape), *["time"] * axes, *["features"] * features]
             raise ValueError(f"the inputs must be [{', '.join(wanted)}] (got {list(x.shape)})")
+
+
+def _in_types_of(like: PyTree, state: PyTree) -> PyTree:
+    """A state with leaves of the types of another one; those that are of them already are not copied."""
+    return jax.tree.map(lambda leaf, wanted: leaf.astype(wanted.dtype), state, like)
 
 
 def _copy(tree: PyTree) -> PyTree:

@@ -75,9 +75,44 @@ def test_a_step_is_compiled_once(monkeypatch):
 
     monkeypatch.setattr(sm.LSTM, "gates", counted)
     stream = sm.Stream(cell, cell.init(jax.random.key(0), INPUTS), batch_shape=(2,))
-    for _ in range(4):
+    stream.step(jnp.ones((2, INPUTS)))
+    stream.chunk(jnp.ones((2, 3, INPUTS)))
+    assert traces
+    traces.clear()
+    for _ in range(3):
         stream.step(jnp.ones((2, INPUTS)))
-    assert len(traces) == 1
+        stream.chunk(jnp.ones((2, 3, INPUTS)))
+    assert not traces
+    stream.chunk(jnp.ones((2, 4, INPUTS)))
+    assert traces
+
+
+def test_the_buffers_of_the_state_are_handed_on():
+    cell = sm.LSTM(HIDDEN)
+    stream = sm.Stream(cell, cell.init(jax.random.key(0), INPUTS), batch_shape=(2,))
+    for read, x in ((stream.step, jnp.ones((2, INPUTS))), (stream.chunk, jnp.ones((2, 3, INPUTS)))):
+        before = stream._state
+        read(x)
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float64])
+@pytest.mark.parametrize("cell", [sm.LSTM(HIDDEN), sm.Stack([sm.GRU(HIDDEN), sm.MinGRU(HIDDEN)])], ids=name)
+def test_types_are_those_of_unroll(cell, dtype, x64):
+    """Float32 parameters, and inputs of another type: in steps alone, chunks alone, and in turns."""
+    given = problem(cell)
+    params, xs = cast(given.params, np.float32), jnp.asarray(given.xs, dtype)
+    state, ys = sm.unroll(cell, params, xs)
+    for cuts in (1, 1, 3), (3, 1):
+        stream, start, pieces = sm.Stream(cell, params, batch_shape=(BATCH,)), 0, []
+        for steps in cuts:
+            x = xs[:, start : start + steps]
+            pieces.append(stream.step(x[:, 0])[:, None] if steps == 1 else stream.chunk(x))
+            start += steps
+        assert_close(jnp.concatenate(pieces, axis=1), ys[:, :start], dtype)
+        assert jax.tree.map(lambda leaf: leaf.dtype, stream.state) == jax.tree.map(lambda leaf: leaf.dtype, state)
+        stream.reset([True, False, True])
+        stream.step(xs[:, 0])
 
 
 def row(state, number):
