@@ -1,5 +1,6 @@
 """Matrix products, and derivative rules for them that XLA does well."""
 
+import string
 from typing import Any
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from seqmodels.cells.base import Array
+from seqmodels.cells.narrow import narrow_product, turned
 from seqmodels.cells.spread import is_shared, model_devices, spread
 
 
@@ -74,41 +76,15 @@ def _shared(x: Array, w: Array) -> Array:
     Devices that share rows could not keep them apart in an axis that rows and time have been put into: each would be
     handed the whole batch.
     """
-    return _shared_narrow(x, w) if x.dtype.itemsize < 4 else jnp.tensordot(x, w, 1)
-
-
-@jax.custom_vjp
-def _shared_narrow(x: Array, w: Array) -> Array:
-    """A product of narrow operands whose gradients are such products too, like `_narrow`."""
-    return jnp.tensordot(x, w, 1, preferred_element_type=jnp.float32)
-
-
-def _shared_narrow_forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _shared_narrow(x, w), (x, w)
-
-
-def _shared_narrow_backward(kept: tuple[Array, Array], y_bar: Array) -> tuple[Array, Array]:
-    x, w = kept
-    y_bar = y_bar.astype(x.dtype)
-    features, rows = tuple(range(1, w.ndim)), tuple(range(x.ndim - 1))
-    last = tuple(range(x.ndim - 1, y_bar.ndim))
-    x_bar = jnp.tensordot(y_bar, w, (last, features), preferred_element_type=jnp.float32)
-    w_bar = jnp.tensordot(x, y_bar, (rows, rows), preferred_element_type=jnp.float32)
-    return x_bar.astype(x.dtype), w_bar.astype(w.dtype)
-
-
-_shared_narrow.defvjp(_shared_narrow_forward, _shared_narrow_backward)
+    if x.dtype.itemsize >= 4:
+        return jnp.tensordot(x, w, 1)
+    rows, features = string.ascii_lowercase[: x.ndim - 1], string.ascii_uppercase[: w.ndim - 1]
+    return narrow_product(x, w, f"{rows}z,z{features}->{rows}{features}")
 
 
 def _matmul(x: Array, w: Array) -> Array:
-    """X [N, D] times w [D, F], in at least float32; `_wide` and `_narrow` differ in their derivatives alone."""
-    return _narrow(x, w) if x.dtype.itemsize < 4 else _wide(x, w)
-
-
-def _turned(x: Array) -> Array:
-    """The transpose, made beforehand: XLA on CPU does a product faster than when it has to turn an operand in it."""
-    turned: Array = jax.lax.optimization_barrier(x.T)  # type: ignore[no-untyped-call]  # jax does not annotate it
-    return turned
+    """X [N, D] times w [D, F], in at least float32."""
+    return narrow_product(x, w, "nd,df->nf", turn=True) if x.dtype.itemsize < 4 else _wide(x, w)
 
 
 @jax.custom_jvp
@@ -121,42 +97,10 @@ def _wide_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[
     (x, w), (x_dot, w_dot) = primals, tangents
     terms = []
     if not isinstance(x_dot, SymbolicZero):
-        terms.append(jax.lax.dot_general(x_dot, _turned(w), (((1,), (1,)), ((), ()))))
+        terms.append(jax.lax.dot_general(x_dot, turned(w), (((1,), (1,)), ((), ()))))
     if not isinstance(w_dot, SymbolicZero):
-        terms.append(jax.lax.dot_general(_turned(x), w_dot, (((0,), (0,)), ((), ()))))
+        terms.append(jax.lax.dot_general(turned(x), w_dot, (((0,), (0,)), ((), ()))))
     return _wide(x, w), sum(terms[1:], terms[0])
 
 
 _wide.defjvp(_wide_jvp, symbolic_zeros=True)
-
-
-@jax.custom_vjp
-def _narrow(x: Array, w: Array) -> Array:
-    """A product of narrow operands, whose gradients are such products too: reverse mode only.
-
-    The transpose that JAX makes of it would have a wide operand or a narrow result. For both, XLA on CPU widens the
-    operands first, which takes two to three times as long.
-    """
-    return jnp.matmul(x, w, preferred_element_type=jnp.float32)
-
-
-def _narrow_forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _narrow(x, w), (x, w)
-
-
-def _narrow_backward(kept: tuple[Array, Array], y_bar: Array) -> tuple[Array, Array]:
-    x, w = kept
-    y_bar = y_bar.astype(x.dtype)
-    return _narrow(y_bar, _turned(w)).astype(x.dtype), _narrow(_turned_by_halves(x), y_bar).astype(w.dtype)
-
-
-_narrow.defvjp(_narrow_forward, _narrow_backward)
-
-
-def _turned_by_halves(x: Array) -> Array:
-    """The transpose of x [N, D] by way of three axes, where N is even: XLA puts one of two axes into the product."""
-    if x.shape[0] % 2:
-        return _turned(x)
-    halves = jnp.moveaxis(x.reshape(2, -1, x.shape[1]), 2, 0).reshape(x.shape[1], -1)
-    turned: Array = jax.lax.optimization_barrier(halves)  # type: ignore[no-untyped-call]  # jax does not annotate it
-    return turned
