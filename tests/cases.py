@@ -67,6 +67,7 @@ FEW_CELLS = [
 """One of each kind, for what has little to do with the cell."""
 
 FEW_PAIRS = [(cell, method) for cell, method in SHORTER if cell in FEW_CELLS]
+FEW_PAIRS.append((sm.MinGRU(HIDDEN), "associative"))
 
 
 def name(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from cases import (
     BATCH,
     CELLS,
     FEW,
+    HIDDEN,
     PAIRS,
     SHORTER,
     STEPS,
@@ -102,6 +103,19 @@ def test_bfloat16_keeps_its_states_in_float32(cell, method):
     assert actual[1].dtype == jnp.bfloat16
     assert {leaf.dtype.name for leaf in jax.tree.leaves(actual[0])} == {"float32"}
     assert_close(actual, unroll(cell, given.params, given.xs, given.state, lengths=LENGTHS), jnp.bfloat16)
+
+
+NARROW = [(cell, method) for cell, method in SHORTER if cell in [sm.LSTM(HIDDEN), sm.MinGRU(HIDDEN)]]
+
+
+@pytest.mark.parametrize(("cell", "method"), NARROW, ids=name)
+def test_bfloat16_gradients(cell, method):
+    given = cast(problem(cell), np.float32)
+    narrow = given._replace(xs=given.xs.astype(jnp.bfloat16), ys_weights=given.ys_weights.astype(jnp.bfloat16))
+    _, slopes = run(cell, narrow._replace(state=None), method=method, reverse=False)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(slopes[0])} == {"float32"}
+    assert slopes[1].dtype == jnp.bfloat16
+    assert_close(slopes, expected(cell, "plain")[1], jnp.bfloat16)
 
 
 @pytest.mark.parametrize("cell", sm.cells.CELLS.values(), ids=sm.cells.CELLS)

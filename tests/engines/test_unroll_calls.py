@@ -162,6 +162,29 @@ def test_an_engine_is_a_value_of_whatever_origin():
         sm.unroll(sm.MinGRU(8), given.params, given.xs, method=OtherScan())
 
 
+class CountingMinGRU(sm.MinGRU):
+    """Counts how often it is traced."""
+
+    traces = 0
+
+    def coefficients(self, *arguments):
+        CountingMinGRU.traces += 1
+        return super().coefficients(*arguments)
+
+
+COUNTED = [(cell, method) for cell in (CountingRNN(8), CountingMinGRU(8)) for method in sm.engines.names_for(cell)]
+
+
+@pytest.mark.parametrize(("cell", "method"), COUNTED, ids=name)
+def test_no_engine_traces_twice(cell, method):
+    given = cast(problem(cell), np.float32)
+    sm.unroll(cell, given.params, given.xs, method=method)
+    traces = type(cell).traces
+    assert traces > 0
+    sm.unroll(type(cell)(hidden_size=8), given.params, given.xs + 1.0, method=method)
+    assert type(cell).traces == traces
+
+
 def test_lists_and_tuples_of_cells_are_one():
     assert sm.Stack([sm.LSTM(8), sm.GRU(8)]) == sm.Stack((sm.LSTM(8), sm.GRU(8)))
     assert hash(sm.Stack([sm.LSTM(8), sm.GRU(8)])) == hash(sm.Stack((sm.LSTM(8), sm.GRU(8))))
