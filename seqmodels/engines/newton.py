@@ -18,6 +18,8 @@ from seqmodels.engines.loop import loop
 _TOLERANCES = {"bfloat16": 4e-3, "float16": 4e-3, "float32": 1e-6, "float64": 1e-11}
 """By compute type, a little above what rounding leaves of an update."""
 
+_SMALLEST = float(np.finfo(np.float32).eps)
+
 
 @dataclasses.dataclass(frozen=True)
 class Newton(Engine):
@@ -41,8 +43,9 @@ class Newton(Engine):
         n × n, more turns, and for its gradient a loop over the steps where the cell has a recurrent product.
       damping: the Jacobian is taken (1 - damping) times; above 0 where the turns would swing too far.
       turns: at most so many.
-      tolerance: the turns have converged when the last δ is this small beside s, array by array; None: 1e-6 for
-        float32, 1e-11 for float64, 4e-3 for narrower types.
+      tolerance: the turns have converged when the last δ, and all that would follow if each went on being smaller than
+        the one before by the same factor, are this small beside s, array by array; None: 1e-6 for float32, 1e-11 for
+        float64, 4e-3 for narrower types.
 
     Example:
       >>> import seqmodels as sm
@@ -94,7 +97,8 @@ class Solution(NamedTuple):
       states: leaves [*batch, T, ...]; what the turns ended with, whether they converged or not.
       residual: the largest |fₜ(sₜ₋₁) - sₜ| of all steps, rows and units; NaN if one is.
       iterations: turns that were made.
-      converged: whether the last one changed less than the tolerance; never where anything is not finite.
+      converged: whether what the last one changed, and what is left, is less than the tolerance; never where anything
+        is not finite.
     """
 
     states: PyTree
@@ -172,24 +176,37 @@ def _newton(plan: Plan, given: Given, fixed: Fixed) -> Solution:
     def miss(states: PyTree) -> PyTree:
         return jax.tree.map(jnp.subtract, step(earlier(given.state, states)), states)
 
-    def goes_on(carry: tuple[PyTree, Array, Array]) -> Array:
-        _, change, turns = carry
-        return (change > tolerance) & (turns < engine.turns) & jnp.isfinite(change)
+    def goes_on(carry: tuple[PyTree, Array, Array, Array]) -> Array:
+        _, change, left, turns = carry
+        return (left > tolerance) & (turns < engine.turns) & jnp.isfinite(change)
 
-    def turn(carry: tuple[PyTree, Array, Array]) -> tuple[PyTree, Array, Array]:
-        states, _, turns = carry
+    def turn(carry: tuple[PyTree, Array, Array, Array]) -> tuple[PyTree, Array, Array, Array]:
+        states, before, _, turns = carry
         jacobian = (1.0 - engine.damping) * _jacobian(plan, given, fixed, states, blocks)
         delta = blocks.unpack(recurrence(jacobian, blocks.pack(miss(states))))
         states = add(states, delta)
         changes = [_largest(d) / jnp.maximum(_largest(s), np.finfo(s.dtype).tiny) for d, s in _leaves(delta, states)]
-        return states, functools.reduce(_greater, changes).astype(jnp.float32), turns + 1
+        change = functools.reduce(_greater, changes).astype(jnp.float32)
+        return states, change, _left(change, before), turns + 1
 
     zero = jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), given.state)
     guess = step(earlier(given.state, zero))  # not zeros themselves: there a norm has no slope to go by
-    start = (guess, jnp.full((), jnp.inf, jnp.float32), jnp.zeros((), jnp.int32))
-    states, change, turns = jax.lax.while_loop(lambda carry: (carry[2] == 0) | goes_on(carry), turn, start)
+    unknown = jnp.full((), jnp.inf, jnp.float32)
+    start = (guess, unknown, unknown, jnp.zeros((), jnp.int32))
+    states, _, left, turns = jax.lax.while_loop(lambda carry: (carry[3] == 0) | goes_on(carry), turn, start)
     residual = functools.reduce(_greater, map(_largest, jax.tree.leaves(miss(states))))
-    return Solution(states, residual, turns, jnp.isfinite(residual) & (change <= tolerance))
+    return Solution(states, residual, turns, jnp.isfinite(residual) & (left <= tolerance))
+
+
+def _left(change: Array, before: Array) -> Array:
+    """The last change, or what is still to change if that is more.
+
+    Where a turn only takes a part of the error away, as with damping or the diagonal, a small change may leave a large
+    error: changes that fall by the factor r each time have r / (1 - r) times the last one still to come.
+    """
+    rate = change / before
+    rest = jnp.where(rate < 1.0, change * rate / jnp.maximum(1.0 - rate, _SMALLEST), jnp.inf)
+    return jnp.where(change == 0.0, change, jnp.maximum(change, rest))
 
 
 def _leaves(*trees: PyTree) -> list[tuple[Array, ...]]:

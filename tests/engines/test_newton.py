@@ -43,6 +43,38 @@ def test_what_it_says_has_converged_is_right(cell, jacobian):
     assert_close(found.states, sm.trajectory(cell, params, xs, method="scan"), np.float32)
 
 
+SLOW = [
+    Newton(jacobian="diagonal", damping=1.0, turns=600),
+    Newton(jacobian="diagonal", damping=0.8, turns=600),
+    Newton(damping=0.9, turns=600),
+]
+
+
+@pytest.mark.parametrize("engine", SLOW, ids=repr)
+def test_turns_that_leave_most_of_the_error_have_not_converged(engine):
+    # h = 0.97 h + x: where the Jacobian is damped away, a turn takes 3% of the error, and changes as little.
+    cell = sm.IndRNN(1)
+    params = sm.IndRNNParams(w_ih=jnp.ones((1, 1)), w_hh=jnp.array([0.97]), b=jnp.zeros(1))
+    xs = 1.0 + jax.random.uniform(jax.random.key(0), (1, 700, 1))
+    found = solve(cell, params, xs, engine=engine)
+    assert found.converged
+    assert_close(found.states, sm.trajectory(cell, params, xs, method="scan"), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("engine", "bias"), [(Newton(jacobian="diagonal", turns=90), 5.0), (Newton(damping=0.3, turns=90), 1.0)], ids=repr
+)
+def test_memories_that_last(engine, bias):
+    """Forget gates near 0.993, and 0.73 where damping makes the turns slow."""
+    cell = sm.LSTM(HIDDEN)
+    params = cell.init(jax.random.key(0), 5)
+    params = params._replace(b=params.b.at[HIDDEN : 2 * HIDDEN].set(bias))
+    xs = jax.random.normal(jax.random.key(1), (2, 300, 5))
+    found = solve(cell, params, xs, engine=engine)
+    assert found.converged
+    assert_close(found.states, sm.trajectory(cell, params, xs, method="scan"), np.float32)
+
+
 def test_a_linear_cell_needs_one_turn(x64):
     # h = 0.5 h + x with relu far from its corner: the first turn solves it, the second sees that nothing is left.
     cell = sm.IndRNN(1)
