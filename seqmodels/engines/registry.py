@@ -81,7 +81,8 @@ RULES = (
         "chunked",
         lambda call: call.steps >= _LONG and call.state_bytes >= _LARGE,
         f"from {_LONG:,} steps on, where their states take {_LARGE // 2**20} MiB or more",
-        "it needs a fifth of the memory of 'fused' there, and on a CPU from 0.8 to 1.2 times its time",
+        "it needs a fifth of the memory of 'fused' there, and on a CPU from 0.8 to 1.2 times its time (a GPU or TPU "
+        "was not measured)",
     ),
     Rule(
         GatedCell,
@@ -89,14 +90,14 @@ RULES = (
         lambda call: True,
         "else",
         "its gradient does the products of all steps at once, which was faster than differentiating the scan in "
-        "every case measured on a CPU",
+        "every case measured on a CPU (a GPU or TPU was not measured)",
     ),
     Rule(
         LinearCell,
         "associative",
         lambda call: call.backend != "cpu",
         "on a GPU or TPU",
-        "its depth grows with the logarithm of the steps, which is what counts there; not measured",
+        "its depth grows with the logarithm of the steps, which is what counts there (not measured)",
     ),
     Rule(
         LinearCell,
@@ -122,7 +123,7 @@ def explain(cell: Cell | Composite, shape: tuple[int, ...] | None = None, backen
       >>> import seqmodels as sm
       >>> print(explain(sm.LSTM(hidden_size=256), (8, 16384, 256), "cpu"))
       LSTM: auto takes 'chunked', because it needs a fifth of the memory of 'fused' there, and on a CPU from 0.8 to 1.2
-      times its time. It can also be run by 'scan', 'fused', 'newton'.
+      times its time (a GPU or TPU was not measured). It can also be run by 'scan', 'fused', 'newton'.
     """
     if isinstance(cell, Composite):
         return "\n".join(explain(part, shape, backend) for part in dict.fromkeys(cell.parts))
