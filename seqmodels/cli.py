@@ -159,9 +159,17 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         choices=("float32", "tf32", "bfloat16", "float16"),
         help="compute type; tf32 and float16 on a GPU alone (default: float32 and bfloat16)",
     )
-    parser.add_argument("--engine", action="append", metavar="NAME", help="an engine of ours (default: scan and fused)")
+    parser.add_argument(
+        "--engine",
+        action="append",
+        metavar="NAME",
+        help="an engine of ours, also NAME:unroll=N with N steps in one turn of its loop (default: scan and fused)",
+    )
     parser.add_argument(
         "--peer", action="append", metavar="NAME", help="another library (default: all); none: no other"
+    )
+    parser.add_argument(
+        "--floor", action="store_true", help="time the products alone that have to come one after the other, too"
     )
     parser.add_argument("--rounds", type=_Whole(1), default=15, help="measurements of each (default 15)")
     _add_output(parser)

@@ -10,8 +10,8 @@ from typing import Any
 from seqmodels import config as configs
 from seqmodels.benchmarks import growth, overhead, parallel, precision, report, sharing, speed
 from seqmodels.benchmarks.cases import STANDARD, Case
+from seqmodels.benchmarks.engine_options import engine_of
 from seqmodels.benchmarks.peers import PEERS
-from seqmodels.engines import ENGINES
 from seqmodels.errors import UserError
 from seqmodels.tasks import TASKS
 from seqmodels.training.interrupts import exit_code
@@ -59,14 +59,17 @@ def _benchmark_speed(options: argparse.Namespace) -> int:
     peers = [name for name in options.peer or PEERS if name != "none"]
     engines = options.engine or ["scan", "fused"]
     _check_known(peers, list(PEERS))
-    _check_known(engines, list(ENGINES))
+    for engine in engines:
+        engine_of(engine)
     dtypes = options.dtype or ["float32", "bfloat16"]
     for dtype in dtypes:
         precision.check(dtype)
     outcomes: list[speed.Outcome] = []
 
     def go() -> None:
-        for outcome in speed.run_all(cases, dtypes, engines=engines, peers=peers, rounds=options.rounds):
+        for outcome in speed.run_all(
+            cases, dtypes, engines=engines, peers=peers, rounds=options.rounds, floor=options.floor
+        ):
             outcomes.append(outcome)
             for line in report.speed_table([outcome])[2 if len(outcomes) > 1 else 0 :]:
                 print(line, flush=True)

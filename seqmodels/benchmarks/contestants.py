@@ -13,9 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqmodels.benchmarks.cases import Data
+from seqmodels.benchmarks.engine_options import engine_of
 from seqmodels.cells import LSTM, LSTMParams
 from seqmodels.cells.base import cast
+from seqmodels.cells.products import product
 from seqmodels.engines import unroll
+from seqmodels.engines.loop import zero_after
 
 Gradients = dict[str, np.ndarray]
 """In our layout: `w_ih`, `w_hh`, `b`, `xs`."""
@@ -56,9 +59,9 @@ def fields(params: LSTMParams) -> dict[str, Any]:
     return {"w_ih": params.w_ih, "w_hh": params.w_hh, "b": params.b}
 
 
-def ours(data: Data, dtype: str, method: str) -> Contestant:
-    """This library, with one of its engines."""
-    cell = LSTM(data.weights.shape[-1])
+def ours(data: Data, dtype: str, name: str) -> Contestant:
+    """This library, with one of its engines; see `engine_of` for the names."""
+    cell, method = LSTM(data.weights.shape[-1]), engine_of(name)
 
     def loss(params: LSTMParams, xs: jax.Array) -> jax.Array:
         return _weighted(unroll(cell, params, xs, method=method)[1], data.weights)
@@ -212,6 +215,29 @@ def torch_gradients(module: Any, xs: Any) -> Gradients:
         "xs": xs.grad,
     }
     return {key: value.double().cpu().numpy() for key, value in found.items()}
+
+
+def floor(data: Data, dtype: str) -> Callable[[], object]:
+    """The products of a training step that have to come one after the other, h R forwards and z̄ Rᵀ backwards, alone."""
+    w = data.params.w_hh.astype(dtype)
+    rows, steps, _ = data.xs.shape
+
+    def chain(x: jax.Array, w: jax.Array) -> jax.Array:
+        def step(x: jax.Array, _: None) -> tuple[jax.Array, None]:
+            y: jax.Array = jax.lax.optimization_barrier(product(x, w))  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+            return x + zero_after(y).astype(x.dtype), None
+
+        last: jax.Array = jax.lax.scan(step, x, None, length=steps)[0]
+        return last
+
+    @jax.jit
+    def both(w: jax.Array, w_t: jax.Array, h: jax.Array, z_bar: jax.Array) -> tuple[jax.Array, jax.Array]:
+        h = chain(h, w)
+        return h, chain(z_bar + zero_after(h), w_t)  # not beside the other: a loss would stand between them
+
+    given = (w, w.T, *(jnp.ones((rows, size), dtype) for size in w.shape))
+    compiled: Any = both.lower(*given).compile()
+    return lambda: jax.block_until_ready(compiled(*given))  # type: ignore[no-untyped-call]  # JAX leaves it untyped
 
 
 def reference(data: Data) -> Gradients:

@@ -64,6 +64,7 @@ def speed_table(outcomes: Sequence[Outcome]) -> list[str]:
 def _row(outcome: Outcome, name: str) -> list[str]:
     median, (low, high) = outcome.samples.median(name), outcome.samples.quartiles(name)
     ratios = outcome.against(name)
+    floor = "" if outcome.floor_s is None else f"; floor {1e3 * outcome.floor_s:.1f} ms"
     return [
         str(outcome.case),
         outcome.dtype,
@@ -71,7 +72,7 @@ def _row(outcome: Outcome, name: str) -> list[str]:
         f"{1e3 * median:.1f} ({1e3 * low:.1f} to {1e3 * high:.1f})",
         f"{ratios['best JAX peer']:.2f}" if "best JAX peer" in ratios else "",
         f"{ratios['torch']:.2f}" if "torch" in ratios else "",
-        f"{100 * outcome.bound_s / median:.0f}%",
+        f"{100 * outcome.bound_s / median:.0f}%" + floor,
         f"{outcome.compile_s[name]:.2f}" if name in outcome.compile_s else "",
         f"{outcome.temporary[name] / 1e6:.1f}" if name in outcome.temporary else "",
         f"{outcome.errors[name]:.0e}",

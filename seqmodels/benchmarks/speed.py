@@ -14,9 +14,12 @@ from seqmodels.benchmarks.cases import Case, Data
 from seqmodels.benchmarks.peers import JAX_PEERS, PEERS
 from seqmodels.benchmarks.precision import compute_type, products
 from seqmodels.benchmarks.timing import Samples, measure
+from seqmodels.cells.products import product
 
 OURS = "ours, "
 TORCH = "torch"
+PEAK_SIZES = {"cpu": 1024, "gpu": 8192}
+"""Rows and columns of a large product: on a GPU one of 1024 is over before all of it is at work."""
 
 
 class Outcome(NamedTuple):
@@ -29,8 +32,9 @@ class Outcome(NamedTuple):
       errors: of everyone's gradients against float64, relative.
       compile_s: seconds to trace and compile, where XLA does.
       temporary: bytes of temporary memory, where XLA says.
-      bound_s: the time of the products alone at the speed of a large one.
+      bound_s: the time of the products alone at the speed of a large one of this type.
       absent: who is not installed, or is for a GPU or another type.
+      floor_s: the time of the products alone that have to come one after the other; None: not asked for.
     """
 
     case: Case
@@ -41,6 +45,7 @@ class Outcome(NamedTuple):
     temporary: dict[str, int]
     bound_s: float
     absent: tuple[str, ...]
+    floor_s: float | None = None
 
     def best(self, names: Iterable[str]) -> str:
         """The fastest of those named, by its median."""
@@ -61,10 +66,16 @@ class Outcome(NamedTuple):
         return found
 
 
-def run_case(case: Case, dtype: str, *, engines: Sequence[str], peers: Sequence[str], rounds: int) -> Outcome:
+def run_case(
+    case: Case, dtype: str, *, engines: Sequence[str], peers: Sequence[str], rounds: int, floor: bool = False
+) -> Outcome:
     """Measures one case."""
     with products(dtype):
-        return _run_case(case, dtype, engines, peers, rounds)
+        found = _run_case(case, dtype, engines, peers, rounds)
+        if not floor:
+            return found
+        alone = contestants.floor(Data.of(case), compute_type(dtype))
+        return found._replace(floor_s=measure({"floor": alone}, rounds=rounds).median("floor"))
 
 
 def _run_case(case: Case, dtype: str, engines: Sequence[str], peers: Sequence[str], rounds: int) -> Outcome:
@@ -90,26 +101,33 @@ def _run_case(case: Case, dtype: str, engines: Sequence[str], peers: Sequence[st
         runs[name] = contestant.run
         errors[name] = contestants.error(contestant.gradients(), expected)
     samples = measure(runs, rounds=rounds)
-    return Outcome(case, dtype, samples, errors, compile_s, temporary, case.flops / peak(), tuple(absent))
+    return Outcome(case, dtype, samples, errors, compile_s, temporary, case.flops / peak(dtype), tuple(absent))
 
 
 @functools.cache
-def peak() -> float:
-    """Floating-point operations a second of a large matrix product in float32 here: the most of 25 tries."""
-    size = 1024
-    x = jnp.ones((size, size))
-    run: Any = jax.jit(lambda x: x @ x)
-    seconds = measure({"product": lambda: run(x).block_until_ready()}, rounds=25).seconds["product"]
+def peak(dtype: str) -> float:
+    """Floating-point operations a second of a large matrix product in one of the types here: the most of 25 tries."""
+    size = PEAK_SIZES.get(jax.default_backend(), PEAK_SIZES["gpu"])
+    x = jnp.ones((size, size), compute_type(dtype))
+    with products(dtype):
+        run: Any = jax.jit(lambda x: product(x, x))
+        seconds = measure({"product": lambda: run(x).block_until_ready()}, rounds=25).seconds["product"]
     return 2 * size**3 / min(seconds)
 
 
 def run_all(
-    cases: Sequence[Case], dtypes: Sequence[str], *, engines: Sequence[str], peers: Sequence[str], rounds: int
+    cases: Sequence[Case],
+    dtypes: Sequence[str],
+    *,
+    engines: Sequence[str],
+    peers: Sequence[str],
+    rounds: int,
+    floor: bool = False,
 ) -> Iterator[Outcome]:
     """Case by case, so that what is done stays if the rest is stopped."""
     for dtype in dtypes:
         for case in cases:
-            yield run_case(case, dtype, engines=engines, peers=peers, rounds=rounds)
+            yield run_case(case, dtype, engines=engines, peers=peers, rounds=rounds, floor=floor)
 
 
 def geometric_mean(values: Iterable[float]) -> float:

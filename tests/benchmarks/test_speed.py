@@ -31,7 +31,7 @@ def test_every_library_does_the_same_work(name):
     assert contestants.error(PEERS[name](data, "float32").gradients(), expected) < 1e-5
 
 
-@pytest.mark.parametrize("engine", ["scan", "fused", "chunked"])
+@pytest.mark.parametrize("engine", ["scan", "fused:unroll=2", "chunked"])
 def test_so_do_ours(engine):
     data = Data.of(TINY)
     assert contestants.error(contestants.ours(data, "float32", engine).gradients(), contestants.reference(data)) < 1e-5
@@ -101,6 +101,33 @@ def test_the_tables():
     assert math.isclose(speed.geometric_mean([2.0, 8.0]), 4.0)
 
 
+def test_the_floor_stands_beside_the_bound():
+    assert "| 50%; floor 250.0 ms |" in report.speed_table([outcome(1.0, 2.0, 0.5)._replace(floor_s=0.25)])[2]
+
+
+def test_the_floor_is_the_products_of_the_loop_alone():
+    """A product forwards and one backwards, each in a loop over all steps; no input is read."""
+    data = Data.of(TINY)
+    h, z_bar = contestants.floor(data, "float32")()
+    assert (h.shape, z_bar.shape) == ((2, 5), (2, 20))
+    np.testing.assert_array_equal(h, np.ones((2, 5)))
+
+
+def test_the_peak_is_that_of_the_type(monkeypatch):
+    types = []
+
+    def seen(x, w):
+        types.append(x.dtype.name)
+        return x @ w
+
+    monkeypatch.setattr(speed, "product", seen)
+    monkeypatch.setattr(speed, "PEAK_SIZES", {"cpu": 16, "gpu": 16})
+    speed.peak.cache_clear()
+    assert min(speed.peak(dtype) for dtype in ("float32", "bfloat16", "float32")) > 0.0
+    assert types == ["float32", "bfloat16"]
+    speed.peak.cache_clear()
+
+
 def test_tables_go_between_their_markers(tmp_path):
     document = tmp_path / "a.md"
     document.write_text("before\n<!-- begin: speed -->\nold\n<!-- end: speed -->\nafter\n")
@@ -117,12 +144,25 @@ def test_flops_by_hand():
 
 def test_the_command(tmp_path, capsys):
     found = tmp_path / "found.json"
-    command = ["benchmark", "speed", "--case", "3,2,4", "--dtype", "float32", "--peer", "none", "--rounds", "2"]
+    command = [
+        "benchmark",
+        "speed",
+        "--case",
+        "3,2,4",
+        "--dtype",
+        "float32",
+        "--peer",
+        "none",
+        "--rounds",
+        "2",
+        "--floor",
+    ]
     assert main([*command, "--json", str(found)]) == 0
     assert "ours, fused" in capsys.readouterr().out
     (entry,) = json.loads(found.read_text())["speed"]
     assert entry["case"] == {"T": 3, "B": 2, "D": 4, "H": 4}
     assert np.all(np.array(entry["samples"]["ours, fused"]) > 0)
+    assert entry["floor_s"] > 0.0
 
 
 @pytest.mark.parametrize(
@@ -132,6 +172,8 @@ def test_the_command(tmp_path, capsys):
         (["--peer", "keras"], "no 'keras' to measure"),
         pytest.param(["--dtype", "tf32"], "--dtype tf32 is for GPUs", marks=NO_GPU),
         (["--engine", "warp"], "no 'warp' to measure"),
+        (["--engine", "fused:unroll=0"], "--engine fused:unroll=0: there is no such option"),
+        (["--engine", "chunked:unroll=2"], "those that there are look like scan:unroll=4, fused:unroll=4"),
         (["--write", "nowhere.md", "--peer", "none"], "nowhere.md: no such file"),
     ],
 )
