@@ -152,7 +152,7 @@ def test_what_it_refuses():
     with pytest.raises(TypeError, match="Bidirectional has no step"):
         sm.Stream(sm.Bidirectional(cell, cell), None)
     with pytest.raises(TypeError, match="Bidirectional has no step"):
-        sm.Stream(LanguageModel(11, 6, sm.Stack([cell, sm.Bidirectional(cell, cell)])), None)
+        sm.Stream(SequenceModel(INPUTS, sm.Stack([cell, sm.Bidirectional(cell, cell)]), output_size=2), None)
     stream = sm.Stream(cell, params, batch_shape=(2,))
     with pytest.raises(ValueError, match=r"must be \[2, features\] \(got \[3, 5\]\)"):
         stream.step(jnp.ones((3, INPUTS)))
