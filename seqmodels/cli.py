@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from seqmodels import __version__
-from seqmodels.errors import UserError
+from seqmodels.errors import UserError, out_of_memory
 
 _EXIT_CODES = """\
 exit codes: 0 done; 2 something you can mend, one line for each fault; 130 / 143 stopped by Ctrl-C / SIGTERM after
@@ -42,16 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not _is_out_of_memory(error):
+        told = out_of_memory(error)
+        if told is None:
             raise
-        reason = str(error).partition("\n")[0]
-        print(f"not enough memory: {reason}; lower the sizes of batches, or those of the model", file=sys.stderr)
+        print(told, file=sys.stderr)
         return 2
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether NumPy, or XLA on any device, has asked for more memory than there is."""
-    return isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED")
 
 
 def script(command: str) -> None:

@@ -24,6 +24,19 @@ class UserError(Exception):
         self.lines = lines
 
 
+def out_of_memory(error: BaseException) -> UserError | None:
+    """What to say where NumPy, or XLA on any device, has asked for more memory than there is; None: it is another error.
+
+    Example:
+      >>> print(out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 3 bytes")))
+      not enough memory: RESOURCE_EXHAUSTED: Out of memory allocating 3 bytes; lower the sizes of batches, or those of
+      the model
+    """
+    if not isinstance(error, MemoryError) and not str(error).startswith("RESOURCE_EXHAUSTED"):
+        return None
+    return UserError(f"not enough memory: {first_line(error)}; lower the sizes of batches, or those of the model")
+
+
 def first_line(error: BaseException) -> str:
     r"""What an error says, in one line; its kind where it says nothing.
 

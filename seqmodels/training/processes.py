@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from seqmodels.cells.base import PyTree
-from seqmodels.errors import UserError, first_line
+from seqmodels.errors import UserError, first_line, out_of_memory
 from seqmodels.training.interrupts import exit_code
 
 LOST: Final = 3
@@ -77,17 +77,10 @@ def joined(joining: Joining) -> Iterator[None]:
         yield
     except UserError as error:
         _leave(2, *error.lines)
-    except jax.errors.JaxRuntimeError as error:
-        _leave(
-            LOST,
-            f"process {jax.process_index()} of {jax.process_count()} stops; most likely another one has ended or is "
-            f"out of reach ({first_line(error)})",
-            "what was saved is unharmed; start all of them again with --resume",
-        )
     except KeyboardInterrupt:
         _leave(exit_code(signal.SIGINT))
-    except Exception:
-        _leave(1, traceback.format_exc().rstrip())
+    except Exception as error:
+        _leave(*_last_words(error))
     jax.distributed.shutdown()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
 
 
@@ -188,6 +181,21 @@ def _all(x: np.ndarray | jax.Array, *, tiled: bool = False) -> np.ndarray:
 
     gathered: np.ndarray = multihost_utils.process_allgather(x, tiled=tiled)
     return gathered
+
+
+def _last_words(error: Exception) -> tuple[int, *tuple[str, ...]]:
+    """The exit code of a process of several that ends by an error, and what it says."""
+    told = out_of_memory(error)
+    if told is not None:
+        return 2, *told.lines
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        return (
+            LOST,
+            f"process {jax.process_index()} of {jax.process_count()} stops; most likely another one has ended or is "
+            f"out of reach ({first_line(error)})",
+            "what was saved is unharmed; start all of them again with --resume",
+        )
+    return 1, traceback.format_exc().rstrip()
 
 
 def _leave(code: int, *lines: str) -> None:

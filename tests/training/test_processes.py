@@ -10,7 +10,7 @@ from small import write
 
 from seqmodels.cli import main
 from seqmodels.errors import UserError
-from seqmodels.training.processes import Joining, gather, joined, on_host, together
+from seqmodels.training.processes import LOST, Joining, gather, joined, on_host, together
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,18 @@ def test_an_index_is_one_of_the_processes(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"), [(KeyError("a"), 1, "KeyError: 'a'\n"), (KeyboardInterrupt(), 130, "")]
+    ("error", "code", "said"),
+    [
+        (KeyError("a"), 1, "KeyError: 'a'\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (MemoryError(), 2, "not enough memory: MemoryError; lower the sizes of batches, or those of the model\n"),
+        (jax.errors.JaxRuntimeError("UNKNOWN: closed"), LOST, "start all of them again with --resume\n"),
+        (
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 bytes\nmore"),
+            2,
+            "not enough memory: RESOURCE_EXHAUSTED: 9 bytes; lower the sizes of batches, or those of the model\n",
+        ),
+    ],
 )
 def test_whatever_a_process_of_several_ends_by_it_does_not_wait_for_the_others(error, code, said, monkeypatch, capsys):
     for name in ("initialize", "shutdown"):
