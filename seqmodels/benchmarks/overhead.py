@@ -13,7 +13,6 @@ from rich.console import Console
 
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.evaluation import evaluate, means
-from seqmodels.training.interrupts import Interrupts
 from seqmodels.training.loop import Loop
 from seqmodels.training.progress import Progress
 from seqmodels.training.run_folder import RunFolder
@@ -65,7 +64,7 @@ def _measure(loop: Loop, rounds: int, steps: int) -> Overhead:
     state, watch = loop.begin()
     batch = jax.device_put(next(loop.batches(0)))
     found = Overhead([], [], {"row of metrics": [], "checkpoint": [], "validation": []})
-    with Interrupts() as interrupts:
+    with loop.interrupts:
 
         def bare(state: Any) -> Any:
             for _ in range(steps):
@@ -73,7 +72,7 @@ def _measure(loop: Loop, rounds: int, steps: int) -> Overhead:
             return state
 
         def whole(state: Any) -> Any:
-            return loop.train(state, watch, interrupts, until=int(state.step) + steps)
+            return loop.train(state, watch, until=int(state.step) + steps)
 
         state = whole(bare(state))
         for number in range(rounds):

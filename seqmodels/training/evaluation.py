@@ -25,7 +25,13 @@ def _as_it_is(tree: Any) -> Any:
     return tree
 
 
-def evaluate(task: Task, params: PyTree, split: str, put: Put = _as_it_is) -> dict[str, float]:
+def _go_on() -> None:
+    pass
+
+
+def evaluate(
+    task: Task, params: PyTree, split: str, put: Put = _as_it_is, heed: Callable[[], None] = _go_on
+) -> dict[str, float]:
     """The metrics of a split, summed in float64 over its batches.
 
     Args:
@@ -33,11 +39,14 @@ def evaluate(task: Task, params: PyTree, split: str, put: Put = _as_it_is) -> di
       params: the parameters.
       split: "valid" or "test".
       put: puts a batch, or a carry, on the devices that share it.
+      heed: called after each batch; what it raises ends the evaluation.
     """
-    return task.metrics(means(measure(task, params, split, put)))
+    return task.metrics(means(measure(task, params, split, put, heed)))
 
 
-def measure(task: Task, params: PyTree, split: str, put: Put = _as_it_is) -> dict[str, Any]:
+def measure(
+    task: Task, params: PyTree, split: str, put: Put = _as_it_is, heed: Callable[[], None] = _go_on
+) -> dict[str, Any]:
     """The sums over a split, (total, weight) by name in float64; the arguments are those of `evaluate`."""
     carry, batches = task.evaluation(params, split)
     sums = {name: (np.zeros(shape), np.zeros(())) for name, shape in task.measures.items()}
@@ -46,6 +55,7 @@ def measure(task: Task, params: PyTree, split: str, put: Put = _as_it_is) -> dic
         carry, added = _measure(task, params, carry, put(batch))
         for name, (total, weight) in on_host(added).items():
             sums[name] = (sums[name][0] + total, sums[name][1] + weight)
+        heed()
     return sums
 
 

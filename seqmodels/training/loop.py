@@ -1,6 +1,7 @@
 """The training loop: steps, rows of metrics, validation, checkpoints, interrupts."""
 
 import dataclasses
+import functools
 import math
 import signal
 import time
@@ -61,8 +62,11 @@ class Loop:
       folder: where the run writes, locked.
       progress: what a person sees.
       placement: where batches and state lie.
-      after_validation: called with the loop after each validation but those at the end of a run or before it is
-        stopped, when all is written; what it raises ends the run.
+      after_validation: called with the loop after each validation but that at the end of a run, when all is written;
+        what it raises ends the run.
+
+    Attributes:
+      interrupts: where signals are noted while the run lasts.
     """
 
     task: Task
@@ -95,6 +99,7 @@ class Loop:
         self.shardings = self.placement.state_shardings(like)
         self.update = jax.jit(self.step.update, donate_argnums=0, out_shardings=self.shardings)
         self.record = Record(self.task, self.run, self.folder, self.progress, self.placement.like(like))
+        self.interrupts = Interrupts()
         self.shared_signal = SharedSignal(self.placement.mesh)
         self._began = time.perf_counter()
         self._compiled = False
@@ -108,9 +113,9 @@ class Loop:
           DivergedRun: if a step is not finite and nothing else is to be done about that.
           UserError: if the disk refuses.
         """
-        with Interrupts() as interrupts:
+        with self.interrupts:
             state, watch = self.begin()
-            state = self.train(state, watch, interrupts)
+            state = self.train(state, watch)
             return self._finish(state)
 
     def begin(self) -> tuple[TrainState, Watch]:
@@ -146,17 +151,20 @@ class Loop:
             state = state.replace(skips=Skips.start(**extra.get("skips", {})))  # older checkpoints have none
         return self.placement.put_state(state), Watch.from_json(extra["watch"]), extra["seconds"]
 
-    def train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None = None) -> TrainState:
+    def train(self, state: TrainState, watch: Watch, until: int | None = None) -> TrainState:
         """Steps until the end (or until step `until`), an early stop or a signal, bad steps dealt with."""
         while True:
             try:
-                return self._train(state, watch, interrupts, until)
+                return self._train(state, watch, until)
             except NotFinite as bad:
                 state, watch = self._recover(bad.state, watch)
 
-    def _train(self, state: TrainState, watch: Watch, interrupts: Interrupts, until: int | None) -> TrainState:
+    def _train(self, state: TrainState, watch: Watch, until: int | None) -> TrainState:
         """As `train`, until the loop sees a bad step."""
         start = int(state.step)
+        if watch.due:
+            self._watch_clock(start)
+            state = self._look(state, start, watch)
         batches = self.batches(start)
         for done in range(start + 1, (until or self.run.steps) + 1):
             if watch.stopping.stop:
@@ -174,10 +182,9 @@ class Loop:
                 self.progress.note(f"first step done after {waited:.1f} s, compilation included")
                 self._watch_clock(done)
             # Once: what comes later is for the next step, with a save of its own.
-            stop, step = self.shared_signal.ask(interrupts.requested or 0, state.step)
-            state = state.replace(step=step)
-            state = self._look(state, done, watch, save=stop > 0)
-            if stop and done < self.run.steps:
+            stop, step = self.shared_signal.ask(self.interrupts.requested or 0, state.step)
+            state = self._look(state.replace(step=step), done, watch, stop=stop > 0)
+            if stop:
                 raise InterruptedRun(signal.Signals(stop), done)
         return state
 
@@ -221,19 +228,32 @@ class Loop:
         bad = BadStep.of(self.step, state, next(self.batches(step - 1)), origins)
         return DivergedRun(f"{bad.describe()}; {bad.write(self.folder)}; {self.training.bad_steps.remedy}")
 
-    def _look(self, state: TrainState, done: int, watch: Watch, *, save: bool) -> TrainState:
-        """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order."""
+    def _look(self, state: TrainState, done: int, watch: Watch, *, stop: bool = False) -> TrainState:
+        """Does what is due after step `done`: a row of metrics, a validation, a checkpoint, in this order.
+
+        A run that shall stop does not wait for a validation, however long it takes: the checkpoint says that all is
+        still due, and the resumed run begins with that.
+        """
         last = done == self.run.steps
         every = (self.run.log_every, self.run.validate_every, self.run.checkpoint_every)
         logs, validates, saves = (last or done % steps == 0 for steps in every)
         row: dict[str, float] = {}
         score, gained = None, False
-        if (logs or validates or saves or save) and not math.isfinite(state.sums["grad_norm"][0]):
+        if (logs or validates or saves or stop) and not math.isfinite(state.sums["grad_norm"][0]):
             raise NotFinite(state)
+        watch.due = stop and validates
+        if watch.due:
+            self._save(state, done, watch, None)
+            return state
+        before = state
         if logs:
             state, row = self._measure(state, done, watch)
         if validates:
-            validation = self._validate(state, done)
+            try:
+                validation = self._validate(state, done)
+            except InterruptedRun:
+                self._look(before, done, watch, stop=True)
+                raise
             score = validation[f"valid/{self.task.objective}"]
             gained = watch.update(self.watchers, score, done)
             state = watch.steer(state)
@@ -244,11 +264,11 @@ class Loop:
             self.record.write(done, row)
         if score is not None:
             self.record.sample(state)
-        if save or saves or gained:
+        if stop or saves or gained:
             self._save(state, done, watch, score)
         elif score is None:
             return state
-        if self.after_validation is not None and score is not None and not (save or last):
+        if self.after_validation is not None and score is not None and not last:
             self.after_validation(self)
         self._watch_clock(done)
         return state
@@ -275,13 +295,21 @@ class Loop:
 
     def _validate(self, state: TrainState, done: int) -> dict[str, float]:
         """The metrics of the validation split."""
-        found = evaluate(self.task, state.result, "valid", self.placement.put_rows)
+        heed = functools.partial(self._heed, state, done)
+        found = evaluate(self.task, state.result, "valid", self.placement.put_rows, heed)
         row = {f"valid/{name}": value for name, value in found.items()}
         for name, value in row.items():
             if not math.isfinite(value):
                 raise DivergedRun(f"{name} is no longer finite at step {done:,}; {REMEDY}")
         self.progress.validation(done, row)
         return row
+
+    def _heed(self, state: TrainState, saved: int) -> None:
+        """Raises InterruptedRun, as of step `saved`, if a signal asked to stop while something else than steps is done."""
+        stop, step = self.shared_signal.ask(self.interrupts.requested or 0, state.step)
+        jax.block_until_ready(step)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+        if stop:
+            raise InterruptedRun(signal.Signals(stop), saved)
 
     def _save(self, state: TrainState, done: int, watch: Watch, score: float | None) -> None:
         """A checkpoint of all that the run needs to go on; `_look` has seen that it is finite."""
@@ -292,9 +320,12 @@ class Loop:
     def _finish(self, state: TrainState) -> Fitted:
         """Validation and test of the best checkpoint."""
         steps = int(state.step)
+        heed = functools.partial(self._heed, state, max(self.record.checkpoints.steps(), default=steps))
         state = self.record.best(state)
         self.progress.note(f"evaluating the best checkpoint, of step {int(state.step):,}")
         put = self.placement.put_rows
-        sums = {split: measure(self.task, state.result, split, put) for split in ("valid", "test")}
+        sums = {split: measure(self.task, state.result, split, put, heed) for split in ("valid", "test")}
         metrics = {f"{split}/{name}": x for split in sums for name, x in self.task.metrics(means(sums[split])).items()}
-        return Fitted(steps, int(state.step), metrics, self.task.pictures(sums["test"]))
+        pictures = self.task.pictures(sums["test"])
+        heed()
+        return Fitted(steps, int(state.step), metrics, pictures)

@@ -61,7 +61,8 @@ class Record:
         restored = self.checkpoints.restore(self.like.saved, step)
         for line in restored.skipped:
             self.progress.note(line)
-        self._cut_after(restored.step)
+        # Of a step whose row is still due there is one if a run that went on from here was killed.
+        self._cut_after(restored.step - bool(restored.extra["watch"].get("due")))
         return restored
 
     def add_seconds(self, seconds: float) -> None:

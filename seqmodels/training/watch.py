@@ -42,6 +42,7 @@ class Watch:
       averaging: of the average.
       best: the lowest score.
       rollbacks: the bad steps that are left out.
+      due: whether the last step has been done alone: its row of metrics and its validation wait for a resumed run.
     """
 
     stopping: StoppingState
@@ -49,6 +50,7 @@ class Watch:
     averaging: AveragingState
     best: float | None = None
     rollbacks: Rollbacks = NO_ROLLBACKS
+    due: bool = False
 
     @classmethod
     def start(cls, watchers: Watchers) -> Self:
@@ -63,6 +65,7 @@ class Watch:
             "averaging": self.averaging.to_json(),
             "best": self.best,
             "rollbacks": self.rollbacks.to_json(),
+            "due": self.due,
         }
 
     @classmethod
@@ -74,6 +77,7 @@ class Watch:
             AveragingState.from_json(saved["averaging"]),
             saved["best"],
             Rollbacks.from_json(saved.get("rollbacks", {})),  # older checkpoints have none
+            saved.get("due", False),  # nor this
         )
 
     def update(self, watchers: Watchers, score: float, step: int) -> bool:

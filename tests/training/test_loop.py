@@ -62,6 +62,26 @@ def stop_before(monkeypatch, step, number):
     monkeypatch.setattr(LanguageModelling, "batches", batches)
 
 
+def stop_evaluation(monkeypatch, wanted, number):
+    """Sends the process a signal in the middle of an evaluation of a split; returns what is read after that."""
+    original, late = LanguageModelling.evaluation, []
+
+    def evaluation(self, params, split):
+        carry, batches = original(self, params, split)
+        return carry, interrupted(batches) if split == wanted else batches
+
+    def interrupted(batches):
+        for place, batch in enumerate(batches):
+            if place == 1:
+                signal.raise_signal(number)
+            elif place > 1:
+                late.append(place)
+            yield batch
+
+    monkeypatch.setattr(LanguageModelling, "evaluation", evaluation)
+    return late
+
+
 def assert_same_run(run, whole=None):
     """Bitwise the same parameters, rows, texts and result as a run that was never stopped."""
     whole = whole or finished().path
@@ -180,6 +200,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(step, number, code, tmp_pat
     assert f"stopped by {number.name} at step {step}" in output
     run = tmp_path / "runs" / "small"
     assert restore(run).step == step
+    assert rows(run)[-1]["step"] < step, "a row that is due with a validation waits as long as that"
     assert not (run / "result.json").exists()
     command = output.strip().splitlines()[-1].strip()
     assert shlex.split(command) == ["python", "scripts/train.py", *arguments[1:], "--resume"]
@@ -187,6 +208,43 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(step, number, code, tmp_pat
     assert f"resumed at step {step}" in capsys.readouterr().out
     # Rows, validations, a plateau, checkpoints and a resume: one compilation in each loop.
     assert [loop.update._cache_size() for loop in loops] == [1, 1]
+    assert_same_run(run)
+
+
+def test_a_signal_does_not_wait_for_an_evaluation(tmp_path, monkeypatch, capsys):
+    """In a validation, in the same one of the resumed run, in the last one, and in the test of the best checkpoint."""
+    arguments = ["train", *write(tmp_path, FULL)]
+    run = tmp_path / "runs" / "small"
+    for split, step, lasts, number in (
+        ("valid", 4, False, signal.SIGTERM),
+        ("valid", 4, False, signal.SIGINT),
+        ("test", 12, True, signal.SIGTERM),
+    ):
+        with monkeypatch.context() as patched:
+            late = stop_evaluation(patched, split, number)
+            assert main([*arguments, "--resume"]) == 128 + number
+        assert late == [], "batches that were read after the signal"
+        assert f"stopped by {number.name} at step {step}" in capsys.readouterr().out
+        assert restore(run).step == step
+        assert (rows(run)[-1]["step"] == step) == lasts
+        assert not (run / "result.json").exists()
+    assert main([*arguments, "--resume"]) == 0
+    assert_same_run(run)
+
+
+def test_what_was_done_since_a_stop_before_a_validation_is_not_done_twice(tmp_path, monkeypatch):
+    """The run is stopped where its last validation is due, goes on, and is killed before the checkpoint of that."""
+    arguments = ["train", *write(tmp_path, FULL)]
+    run = tmp_path / "runs" / "small"
+    with monkeypatch.context() as patched:
+        stop_before(patched, STEPS, signal.SIGTERM)
+        assert main(arguments) == 143
+    stopped = shutil.copytree(run / "checkpoints", tmp_path / "stopped")
+    assert main([*arguments, "--resume"]) == 0
+    (run / "result.json").unlink()
+    shutil.rmtree(run / "checkpoints")
+    shutil.copytree(stopped, run / "checkpoints")
+    assert main([*arguments, "--resume"]) == 0
     assert_same_run(run)
 
 
