@@ -125,9 +125,9 @@ def run(
         loop = Loop(task, config.run, config.training, config.optimizer, folder, progress, placement, after_validation)
         _introduce(task, loop)
         fitted = loop.fit()
-        if leads():
-            _conclude(config.run.name, folder, task, loop, fitted)
-        wait()
+        with together():
+            if leads():
+                _conclude(config.run.name, folder, task, loop, fitted)
 
 
 def _folder(config: Any, *, resume: bool, overwrite: bool) -> RunFolder:

@@ -21,7 +21,7 @@ from seqmodels.training.groups import batched
 from seqmodels.training.interrupts import InterruptedRun, Interrupts
 from seqmodels.training.memory import TOO_LARGE, check_state, check_step
 from seqmodels.training.optimizers import Optimizer, learning_rate
-from seqmodels.training.processes import SharedSignal
+from seqmodels.training.processes import SharedSignal, together
 from seqmodels.training.progress import Progress
 from seqmodels.training.record import Record
 from seqmodels.training.rows import training_row
@@ -120,7 +120,8 @@ class Loop:
 
     def begin(self) -> tuple[TrainState, Watch]:
         """The saved state, if there is one, with the files cut back to it; else a new one."""
-        check_state(self.record.like, jax.local_devices()[0])
+        with together():
+            check_state(self.record.like, jax.local_devices()[0])
         if not self.record.checkpoints.steps():
             return self._new()
         state, watch, seconds = self._restore()
@@ -172,7 +173,9 @@ class Loop:
                 break
             batch = next(batches)
             if not self._compiled:
-                self.progress.note(f"memory: {check_step(self.update, state, batch).describe()}")
+                with together():
+                    need = check_step(self.update, state, batch)
+                self.progress.note(f"memory: {need.describe()}")
             left_out = done in watch.rollbacks.left_out
             state = state.replace(step=state.step + 1) if left_out else self.update(state, batch)
             if not self._compiled:
@@ -261,7 +264,7 @@ class Loop:
                 self.progress.note(f"averaging begins after step {done:,}")
             row |= validation
         if row:
-            self.record.write(done, row)
+            self.record.write(state, row)
         if score is not None:
             self.record.sample(state)
         if stop or saves or gained:

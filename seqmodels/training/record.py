@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints, Restored
-from seqmodels.training.processes import leads, on_host
+from seqmodels.training.processes import leads, on_host, together
 from seqmodels.training.progress import Progress, TensorBoard
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.samples import add_sample, drop_samples_after
@@ -69,9 +69,11 @@ class Record:
         """Counts what a run took before it was stopped."""
         self._began -= seconds
 
-    def write(self, step: int, row: Mapping[str, float]) -> None:
+    def write(self, state: TrainState, row: Mapping[str, float]) -> None:
         """One row of metrics, on the disk and for TensorBoard."""
-        self.folder.metrics.append({"step": step, **row})
+        step = int(state.step)  # after which no program is under way that might meet the exchange of words crosswise
+        with together():
+            self.folder.metrics.append({"step": step, **row})
         if self._tensorboard is not None:
             self._tensorboard.write(step, row)
 
@@ -79,10 +81,12 @@ class Record:
         """A text written by the model as it is now."""
         # One process writes: the parameters go to it whole, since the others do not take part.
         params = state.result if jax.process_count() == 1 else on_host(state.result)
-        text = self.task.sample(params) if leads() else None
-        if text is not None:
-            add_sample(self.folder, int(state.step), text)
-            self.progress.text(f"sample after step {int(state.step):,}", text)
+        step = int(state.step)
+        with together():
+            text = self.task.sample(params) if leads() else None
+            if text is not None:
+                add_sample(self.folder, step, text)
+                self.progress.text(f"sample after step {step:,}", text)
 
     def save(
         self, state: TrainState, extra: Mapping[str, Any], *, score: float | None = None, keep: int | None = None
@@ -103,7 +107,8 @@ class Record:
             return state
 
     def _cut_after(self, step: int) -> None:
-        self.folder.metrics.truncate_after(max(step, 0))
-        drop_samples_after(self.folder, step)
+        with together():
+            self.folder.metrics.truncate_after(max(step, 0))
+            drop_samples_after(self.folder, step)
         if self.run.tensorboard and leads():
             self._tensorboard = TensorBoard(self.folder.path / "tensorboard", first_step=max(step, 0) + 1)

@@ -94,6 +94,29 @@ def test_what_one_process_is_refused_is_told_to_all(whole):
     assert (losses(run) == before).all()
 
 
+def take_away(run):
+    run.rename(run.with_name("taken"))
+
+
+def block(run):
+    (run / "curves.png").mkdir()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("harm", "words"), [(take_away, "its folder is gone"), (block, "curves.png cannot be written")])
+def test_what_the_disk_refuses_to_the_one_that_writes_is_told_to_all(whole, harm, words):
+    """At a row of metrics, and when the run is over."""
+    run = run_of(harm.__name__)
+    with Processes(2, devices=2) as processes:
+        processes.start(*arguments(run.name))
+        processes.waits_for((run / "checkpoints" / "000000010").exists)
+        harm(run)
+        assert processes.wait() == [2, 2], processes.outputs()
+        mine, others = (text.splitlines()[-1] for text in processes.outputs())
+        assert words in mine
+        assert others == f"process 0: {mine}"
+
+
 def test_the_model_is_not_shared_by_processes_on_cpus():
     with Processes(2, devices=2) as processes:
         processes.start(*arguments("crosswise", "devices.mesh.model=2"))
