@@ -28,6 +28,9 @@ class Onlooker(RunFolder):
     def append_text(self, name: str, text: str) -> None:
         """Nothing."""
 
+    def force(self, *names: str) -> None:
+        """Nothing."""
+
 
 class _Unwritten(MetricsFile):
     def append(self, row: Mapping[str, JSON]) -> None:

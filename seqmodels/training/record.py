@@ -10,8 +10,8 @@ import jax
 from seqmodels.training.checkpoint import CheckpointError, Checkpoints, Restored
 from seqmodels.training.processes import leads, on_host, together
 from seqmodels.training.progress import Progress, TensorBoard
-from seqmodels.training.run_folder import RunFolder
-from seqmodels.training.samples import add_sample, drop_samples_after
+from seqmodels.training.run_folder import METRICS, RunFolder
+from seqmodels.training.samples import SAMPLES, add_sample, drop_samples_after
 from seqmodels.training.step import TrainState
 from seqmodels.training.tables import Run
 from seqmodels.training.task import Task
@@ -21,8 +21,9 @@ from seqmodels.training.task import Task
 class Record:
     """The record of a run, from which it can go on.
 
-    A row is on the disk before the checkpoint that includes its step, so that a run killed in between writes it again
-    in place of losing it: whatever is of later steps than the checkpoint from which a run goes on is taken back.
+    A row is on the disk before the checkpoint that includes its step, so that a run killed in between, or by a power
+    cut, writes it again in place of losing it: whatever is of later steps than the checkpoint from which a run goes on
+    is taken back.
 
     Args:
       task: what is trained.
@@ -91,7 +92,9 @@ class Record:
     def save(
         self, state: TrainState, extra: Mapping[str, Any], *, score: float | None = None, keep: int | None = None
     ) -> None:
-        """A checkpoint; see `Checkpoints.save`."""
+        """A checkpoint; see `Checkpoints.save`. Rows and texts are forced to the disk before it."""
+        with together():
+            self.folder.force(METRICS, SAMPLES)
         extra = {**self.task.extra(), **extra, "seconds": self.seconds}
         self.checkpoints.save(int(state.step), state.saved, extra, score=score, keep=keep)
 
@@ -111,4 +114,6 @@ class Record:
             self.folder.metrics.truncate_after(max(step, 0))
             drop_samples_after(self.folder, step)
         if self.run.tensorboard and leads():
+            if self._tensorboard is not None:
+                self._tensorboard.close()
             self._tensorboard = TensorBoard(self.folder.path / "tensorboard", first_step=max(step, 0) + 1)

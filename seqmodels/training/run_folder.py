@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from seqmodels.errors import UserError
 from seqmodels.training.folder_lock import LOCK, FolderInUseError, FolderLock
+from seqmodels.training.manifest import to_disk
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -276,6 +277,11 @@ class RunFolder:
         path = self.path / name
         with _disk_errors("write", path), open(path, "a", encoding="utf-8", newline="\n") as file:
             file.write(text)
+
+    def force(self, *names: str) -> None:
+        """Forces files, as far as they are there, onto the disk, where a power cut leaves them; raises RunError."""
+        with _disk_errors("write", self.path):
+            to_disk(*(path for name in names if (path := self.path / name).exists()), self.path)
 
     def __enter__(self) -> RunFolder:
         return self
