@@ -27,14 +27,14 @@ class Exchange(NamedTuple):
       devices: how many take part in each group.
       size: bytes of the result on one device.
       times: how often the program does it; loops whose turns XLA does not know count as one.
-      in_loop: whether it stands in a loop.
+      loops: how many loops it stands in, one within the other.
     """
 
     kind: str
     devices: int
     size: int
     times: int
-    in_loop: bool
+    loops: int
 
 
 def exchanges(program: str, devices: int) -> list[Exchange]:
@@ -54,24 +54,24 @@ def exchanges(program: str, devices: int) -> list[Exchange]:
       ... }
       ... '''
       >>> exchanges(text, devices=8)
-      [Exchange(kind='all-gather', devices=4, size=32, times=5, in_loop=True)]
+      [Exchange(kind='all-gather', devices=4, size=32, times=5, loops=1)]
     """
     computations, entry = _computations(program)
     times: dict[str, int] = defaultdict(int)
-    looped: set[str] = set()
-    waiting = [(entry, 1, False)]
+    loops: dict[str, int] = defaultdict(int)
+    waiting = [(entry, 1, 0)]
     while waiting:
-        name, number, in_loop = waiting.pop()
+        name, number, depth = waiting.pop()
         times[name] += number
-        looped |= {name} if in_loop else set()
+        loops[name] = max(loops[name], depth)
         for line in computations.get(name, ()):
             is_loop = " while(" in line
             known = _TURNS.search(line) if is_loop else None
             turns = int(known[1]) if known else 1
             called = _CALLED.findall(line) + re.findall(r"[\w.\-]+", ",".join(_BRANCHES.findall(line)))
-            waiting += [(other, number * turns, in_loop or is_loop) for other in called]
+            waiting += [(other, number * turns, depth + is_loop) for other in called]
     return [
-        Exchange(found["kind"], _group(line, devices), _size(found["result"]), times[name], name in looped)
+        Exchange(found["kind"], _group(line, devices), _size(found["result"]), times[name], loops[name])
         for name, lines in computations.items()
         for line in lines
         if times[name] and (found := _EXCHANGE.search(line))

@@ -1,7 +1,7 @@
 """A training step compiled for many devices that are not there: what each would hold, and what they would exchange."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -10,6 +10,7 @@ from seqmodels.benchmarks.exchanges import Exchange, exchanges
 from seqmodels.benchmarks.report import table
 from seqmodels.cells.base import PyTree
 from seqmodels.training.devices import Placement, make_mesh
+from seqmodels.training.groups import stacked
 from seqmodels.training.step import make_step
 from seqmodels.training.task import Task
 
@@ -22,6 +23,7 @@ class Plan(NamedTuple):
     Attributes:
       parameters: numbers in the model.
       mesh: devices along each axis.
+      batches: how many make a step, one after the other.
       state: bytes of parameters, optimizer and the rest of the state on one device.
       temporary: bytes of everything else at the worst moment on one device, as compiled for a CPU.
       exchanges: what the devices send each other in one step.
@@ -29,6 +31,7 @@ class Plan(NamedTuple):
 
     parameters: int
     mesh: dict[str, int]
+    batches: int
     state: int
     temporary: int
     exchanges: list[Exchange]
@@ -36,12 +39,14 @@ class Plan(NamedTuple):
 
 def make_plan(task: Task, config: Any) -> Plan:
     """Compiles the step of a task, for the devices that there are; nothing is computed and no array is made."""
-    placement = Placement(make_mesh(config.devices.mesh), batch_axis=0)
+    number = config.training.accumulate
+    placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(number - 1, 1))
     placement.check(config.data.batch_size)
     optimizer = config.optimizer.build(config.run.steps)
-    step = make_step(task, optimizer, seed=config.run.seed, averaging=config.training.averaging)
+    averaging = config.training.averaging
+    step = make_step(task, optimizer, seed=config.run.seed, accumulate=number, averaging=averaging)
     state = jax.eval_shape(step.init, jax.random.key(0))
-    batch = placement.like_batch(next(iter(task.batches(0))))
+    batch = placement.like_batch(next(stacked(task.batches(0), number)))
     update = jax.jit(step.update, donate_argnums=0, out_shardings=placement.state_shardings(state))
     with jax.set_mesh(placement.mesh):
         compiled = update.lower(placement.like(state), batch).compile()
@@ -49,6 +54,7 @@ def make_plan(task: Task, config: Any) -> Plan:
     return Plan(
         parameters=_numbers(state.params),
         mesh=dict(placement.mesh.shape),
+        batches=number,
         state=memory.output_size_in_bytes,
         temporary=memory.temp_size_in_bytes,
         exchanges=exchanges(str(compiled.as_text()), placement.mesh.size),
@@ -68,19 +74,20 @@ def describe(plan: Plan) -> list[str]:
         f"  temporary  {plan.temporary / MIB:,.0f} MiB (activations, gradients; as compiled for a CPU)",
         "exchanges of one step:",
     ]
-    return lines + table(["", "Devices", "Where", "Times", "MiB each", "MiB in all"], _rows(plan.exchanges))
+    return lines + table(["", "Devices", "Where", "Times", "MiB each", "MiB in all"], _rows(plan))
 
 
-def _rows(found: Iterable[Exchange]) -> Iterator[Sequence[str]]:
+def _rows(plan: Plan) -> Iterator[Sequence[str]]:
     """Equal exchanges together; small ones in the last row."""
-    counted = sorted(Counter(found).items(), key=lambda item: -item[0].size * item[0].times * item[1])
+    outer = int(plan.batches > 1)
+    counted = sorted(Counter(plan.exchanges).items(), key=lambda item: -item[0].size * item[0].times * item[1])
     small_times = small_size = 0
     for one, number in counted:
         times, size = number * one.times, number * one.times * one.size
         if size < MIB:
             small_times, small_size = small_times + times, small_size + size
             continue
-        where = "at each step in time" if one.in_loop else "once"
+        where = "at each step in time" if one.loops > outer else "for each batch" if one.loops else "once"
         yield one.kind, f"{one.devices}", where, f"{times:,}", f"{one.size / MIB:,.1f}", f"{size / MIB:,.0f}"
     if small_times:
         yield "less than 1 MiB", "", "", f"{small_times:,}", "", f"{small_size / MIB:,.1f}"

@@ -15,12 +15,13 @@ from seqmodels.benchmarks.plan import describe, make_plan
 from seqmodels.config import load
 from seqmodels.tasks import TASKS
 
-def plan(*assignments):
-    config = load(sys.argv[1], [*sys.argv[2:], *assignments], {name: task.schema for name, task in TASKS.items()})
+def plan(change):
+    config = load(sys.argv[1], [*sys.argv[2:], change], {name: task.schema for name, task in TASKS.items()})
     made = make_plan(TASKS[config.task.name](config), config)
     return {**made._asdict(), "words": describe(made)}
 
-print(json.dumps([plan(), plan("training.compute_dtype=bfloat16"), plan("devices.mesh={data=2, model=4}")]))
+changes = ["run.seed=0", "training.compute_dtype=bfloat16", "devices.mesh={data=2, model=4}", "training.accumulate=3"]
+print(json.dumps([plan(change) for change in changes]))
 """
 SETTINGS = (
     "data.batch_size=16",
@@ -32,7 +33,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory):
-    """Of a language model on 8 devices: sharing rows, the same in bfloat16, sharing rows and model."""
+    """Of a language model on 8 devices: sharing rows, in bfloat16, sharing rows and model, rows of three batches."""
     done = python("-c", PLAN, *write(tmp_path_factory.mktemp("plan")), *SETTINGS)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
@@ -44,7 +45,7 @@ def test_devices_that_share_rows_exchange_gradients_alone(plans, number):
     plan = plans[number]
     assert plan["mesh"] == {"data": 8, "model": 1}
     assert {exchange.kind for exchange in plan["exchanges"]} == {"all-reduce"}
-    assert not any(exchange.in_loop for exchange in plan["exchanges"])
+    assert not any(exchange.loops for exchange in plan["exchanges"])
     moved = sum(exchange.size for exchange in plan["exchanges"])
     assert 4 * plan["parameters"] <= moved <= 4.1 * plan["parameters"]
 
@@ -54,14 +55,14 @@ def test_devices_that_share_a_model_hold_a_part_of_it_and_exchange_h(plans):
     assert plan["mesh"] == {"data": 2, "model": 4}
     assert plan["state"] < 0.27 * plans[0]["state"]
     of_h = 8 * 512 * 4
-    loops = [exchange for exchange in plan["exchanges"] if exchange.in_loop]
+    loops = [exchange for exchange in plan["exchanges"] if exchange.loops]
     assert {(exchange.kind, exchange.devices, exchange.size, exchange.times) for exchange in loops} == {
         ("all-gather", 4, of_h, 32),
         ("all-reduce", 4, of_h, 32),
     }
     assert len(loops) == 4, "two layers, forwards and backwards"
     activations = 32 * of_h
-    assert max(exchange.size for exchange in plan["exchanges"] if not exchange.in_loop) <= max(
+    assert max(exchange.size for exchange in plan["exchanges"] if not exchange.loops) <= max(
         activations, 4 * plan["parameters"] // 4
     ), "nothing is put together that is larger than what a device's rows need"
 
@@ -71,3 +72,11 @@ def test_the_words(plans):
     assert head == f"{plans[2]['parameters']:,} parameters on 2 data x 4 model devices; on each of them"
     assert (state.split()[0], temporary.split()[0], title) == ("state", "temporary", "exchanges of one step:")
     assert any(row.startswith("| all-gather | 4 | at each step in time | 64 |") for row in rows[2:])
+
+
+def test_a_step_of_several_batches_exchanges_the_gradients_of_each(plans):
+    plan = plans[3]
+    large = [exchange for exchange in plan["exchanges"] if exchange.size >= 4 * plan["parameters"]]
+    assert [(exchange.kind, exchange.times, exchange.loops) for exchange in large] == [("all-reduce", 3, 1)]
+    assert any(row.startswith("| all-reduce | 8 | for each batch | 3 |") for row in plan["words"])
+    assert plan["temporary"] < 1.1 * plans[0]["temporary"], "one batch after the other"
