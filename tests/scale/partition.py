@@ -4,13 +4,13 @@ A process of its own: how many devices a machine has is decided when JAX starts.
 """
 
 import json
-import re
 
 import jax
 import jax.numpy as jnp
 from oracles import relative_difference
 
 import seqmodels as sm
+from seqmodels.benchmarks.exchanges import exchanges
 from seqmodels.cells.base import PyTree
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.tables import Mesh
@@ -40,19 +40,6 @@ CASES = {
 }
 """Every engine, every cell and every way to put cells together."""
 
-COLLECTIVE = re.compile(r"= \S+ (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\(")
-
-
-def collectives(program: str) -> list[list[str]]:
-    """What the bodies of a compiled program's loops exchange at each step, a list for each loop that does."""
-    bodies = set(re.findall(r"body=%?([\w.\-]+)", program))
-    found = []
-    for block in re.split(r"\n\n", program):
-        name = re.match(r"%?([\w.\-]+)", block.strip())
-        if name and name[1] in bodies and (kinds := COLLECTIVE.findall(block)):
-            found.append(sorted(kinds))
-    return found
-
 
 def compare(cell: PyTree, method: PyTree) -> dict[str, PyTree]:
     """The relative difference of outputs and all gradients, and what loops exchange."""
@@ -73,7 +60,10 @@ def compare(cell: PyTree, method: PyTree) -> dict[str, PyTree]:
         program = jax.jit(gradient).lower(*given).compile()
         shared = program(*given)
     apart = jax.tree.map(relative_difference, jax.device_get(shared), jax.device_get(alone))
-    return {"apart": max(jax.tree.leaves(apart)), "loops": collectives(program.as_text())}
+    found = exchanges(program.as_text(), placement.mesh.size)
+    innermost = max([1, *(exchange.loops for exchange in found)])
+    loops = sorted(exchange.kind for exchange in found if exchange.loops == innermost)
+    return {"apart": max(jax.tree.leaves(apart)), "loops": loops}
 
 
 if __name__ == "__main__":

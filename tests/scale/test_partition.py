@@ -8,24 +8,30 @@ from oracles import RTOL
 from partition import CASES
 from small import ROOT, python
 
-ONE_EACH_WAY = [["all-gather"], ["all-reduce"]]
+ONE_EACH_WAY = ["all-gather", "all-reduce"]
 """Forwards h is put together, backwards its gradient is added up: the least there can be."""
 
 LOOPS = {
     "lstm, fused": ONE_EACH_WAY,
-    "peepholes, fused": ONE_EACH_WAY,
+    "lstm, chunked": ["all-gather", *ONE_EACH_WAY],
+    "peepholes, fused": [*ONE_EACH_WAY, "all-reduce"],
     "weight drop, fused": ONE_EACH_WAY,
     "two directions, fused": ONE_EACH_WAY,
     "rnn, fused": ONE_EACH_WAY,
-    "stack, fused": [["all-gather"]] * 2 + [["all-reduce"]] * 2,
+    "gru, fused": [*ONE_EACH_WAY, "all-reduce"],
+    "stack, fused": sorted(2 * ONE_EACH_WAY),
+    "lstmp, fused": ["all-reduce"] * 2,
+    "layer_norm_lstm, fused": [*ONE_EACH_WAY, *["all-reduce"] * 13],
     "slstm, fused": [],
-    "indrnn, fused": [["all-reduce"]],
+    "indrnn, fused": ["all-reduce"],
     "minlstm, scan": [],
     "lru, associative": [],
 }
-"""What each loop exchanges at every step; heads, and units that do not meet in the recurrence, exchange nothing.
+"""What innermost loops exchange at every step; heads, and units that do not meet in the recurrence, exchange nothing.
 
-Backwards the gradient of what gates read beside u and r, here the recurrent weights of IndRNN, is added up over rows.
+Backwards the gradient of what gates read beside u and r, such as peepholes, the GRU's `b_hn` or the recurrent weights
+of IndRNN, is added up over rows, all of it at once. Chunks are run forwards twice. LSTMP's projection is a sum over
+units; layer norms add up means and variances of gates, and their gradients.
 """
 
 
