@@ -15,6 +15,7 @@ from seqmodels.training.task import Task
 MAY_CHANGE: Final = {
     "run.dir": "where the folder is",
     "run.keep_last": "what is kept of it",
+    "run.on_failed_save": "what a full disk ends",
     "run.tensorboard": "what is shown of it",
     "data.path": "where the data are; what is in them is compared",
     "data.dir": "the same",

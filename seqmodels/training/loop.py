@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from seqmodels.errors import UserError
 from seqmodels.training.bad_step_dump import BadStep
 from seqmodels.training.bad_steps import REMEDY, DivergedRun, NotFinite, Skips
 from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
-from seqmodels.training.groups import batched
+from seqmodels.training.groups import stacked
 from seqmodels.training.interrupts import InterruptedRun, Interrupts
 from seqmodels.training.memory import TOO_LARGE, check_state, check_step
 from seqmodels.training.optimizers import Optimizer, learning_rate
@@ -102,7 +101,7 @@ class Loop:
         self.interrupts = Interrupts()
         self.shared_signal = SharedSignal(self.placement.mesh)
         self._began = time.perf_counter()
-        self._compiled = False
+        self._compiled = self._unsaved = False
         self._watch_clock(0)
 
     def fit(self) -> Fitted:
@@ -170,6 +169,8 @@ class Loop:
         for done in range(start + 1, (until or self.run.steps) + 1):
             if watch.stopping.stop:
                 self.progress.note(f"stopped early: no gain in {self.watchers.stopping.patience} validations")
+                if self._unsaved:
+                    self._save(state, done - 1, watch, None, must=True)
                 break
             batch = next(batches)
             if not self._compiled:
@@ -194,10 +195,7 @@ class Loop:
     def batches(self, start: int) -> Iterator[Any]:
         """What each step reads, from step `start` on, placed on the devices."""
         number = self.training.accumulate
-        batches = self.task.batches(start * number)
-        if number > 1:
-            batches = (jax.tree.map(lambda *leaves: np.stack(leaves), *group) for group in batched(batches, number))
-        return map(self.placement.put_batch, batches)
+        return map(self.placement.put_batch, stacked(self.task.batches(start * number), number))
 
     def _recover(self, state: TrainState, watch: Watch) -> tuple[TrainState, Watch]:
         """What goes on after a bad step: an earlier state, the steps that are left out, a lower rate.
@@ -246,29 +244,23 @@ class Loop:
             raise NotFinite(state)
         watch.due = stop and validates
         if watch.due:
-            self._save(state, done, watch, None)
+            self._save(state, done, watch, None, must=True)
             return state
         before = state
         if logs:
             state, row = self._measure(state, done, watch)
         if validates:
-            try:
-                validation = self._validate(state, done)
-            except InterruptedRun:
-                self._look(before, done, watch, stop=True)
-                raise
+            validation = self._validate(state, done, lambda: self._look(before, done, watch, stop=True))
             score = validation[f"valid/{self.task.objective}"]
-            gained = watch.update(self.watchers, score, done)
+            gained = self._take_in(score, done, watch)
             state = watch.steer(state)
-            if watch.averaging.start == done:
-                self.progress.note(f"averaging begins after step {done:,}")
             row |= validation
         if row:
             self.record.write(state, row)
         if score is not None:
             self.record.sample(state)
         if stop or saves or gained:
-            self._save(state, done, watch, score)
+            self._save(state, done, watch, score, must=stop or last)
         elif score is None:
             return state
         if self.after_validation is not None and score is not None and not last:
@@ -296,10 +288,14 @@ class Loop:
         """Starts to measure speed anew, so that compilation, validation and checkpoints do not count."""
         self._clock = (done, time.perf_counter())
 
-    def _validate(self, state: TrainState, done: int) -> dict[str, float]:
-        """The metrics of the validation split."""
+    def _validate(self, state: TrainState, done: int, put_off: Callable[[], object]) -> dict[str, float]:
+        """The metrics of the validation split, unless a signal comes; then it is put off."""
         heed = functools.partial(self._heed, state, done)
-        found = evaluate(self.task, state.result, "valid", self.placement.put_rows, heed)
+        try:
+            found = evaluate(self.task, state.result, "valid", self.placement.put_rows, heed)
+        except InterruptedRun:
+            put_off()
+            raise
         row = {f"valid/{name}": value for name, value in found.items()}
         for name, value in row.items():
             if not math.isfinite(value):
@@ -307,18 +303,36 @@ class Loop:
         self.progress.validation(done, row)
         return row
 
+    def _take_in(self, score: float, done: int, watch: Watch) -> bool:
+        """Shows a score to the watchers; returns whether it is the lowest so far."""
+        gained = watch.update(self.watchers, score, done)
+        if watch.averaging.start == done:
+            self.progress.note(f"averaging begins after step {done:,}")
+        return gained
+
     def _heed(self, state: TrainState, saved: int) -> None:
-        """Raises InterruptedRun, as of step `saved`, if a signal asked to stop while something else than steps is done."""
+        """Raises InterruptedRun, as of step `saved`, if a signal asked to stop in the middle of an evaluation."""
         stop, step = self.shared_signal.ask(self.interrupts.requested or 0, state.step)
         jax.block_until_ready(step)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
         if stop:
             raise InterruptedRun(signal.Signals(stop), saved)
 
-    def _save(self, state: TrainState, done: int, watch: Watch, score: float | None) -> None:
-        """A checkpoint of all that the run needs to go on; `_look` has seen that it is finite."""
+    def _save(self, state: TrainState, done: int, watch: Watch, score: float | None, *, must: bool) -> None:
+        """A checkpoint of all that the run needs to go on; `_look` has seen that it is finite.
+
+        Raises:
+          UserError: if the disk refuses, and if it must be or `run.on_failed_save` says so.
+        """
         skips = Skips.start() if state.skips is None else state.skips
         due = self._due_before(done + 1) if self.training.bad_steps.name == "rollback" else None
-        self.record.save(state, {"watch": watch.to_json(), "skips": skips.to_json()}, score=score, keep=due)
+        try:
+            self.record.save(state, {"watch": watch.to_json(), "skips": skips.to_json()}, score=score, keep=due)
+            self._unsaved = False
+        except UserError as error:
+            if must or self.run.on_failed_save == "stop":
+                raise
+            self._unsaved = True
+            self.progress.note(f"training goes on without a checkpoint (run.on_failed_save): {error}")
 
     def _finish(self, state: TrainState) -> Fitted:
         """Validation and test of the best checkpoint."""

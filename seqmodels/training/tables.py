@@ -24,6 +24,13 @@ class Run:
     validate_every: Annotated[Interval, Field(description="steps between two validations")] = 500
     checkpoint_every: Annotated[Interval, Field(description="steps between two checkpoints")] = 500
     keep_last: Annotated[int, Field(ge=1, description="checkpoints kept beside the best")] = 2
+    on_failed_save: Annotated[
+        Literal["stop", "go_on"],
+        Field(
+            description="what follows where a checkpoint cannot be written: the end of the run, or another try when "
+            "the next one is due; the last one must succeed"
+        ),
+    ] = "stop"
     tensorboard: Annotated[bool, Field(description="also writes events for TensorBoard (an extra)")] = False
 
     def __post_init__(self) -> None:

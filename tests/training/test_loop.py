@@ -1,5 +1,6 @@
 """Runs from their first to their last step, whole, stopped and killed: what they leave behind is the same."""
 
+import itertools
 import json
 import math
 import os
@@ -22,6 +23,8 @@ from small import FULL, PLAIN, ROOT, environment, finished, restore, result, row
 from seqmodels.cli import main
 from seqmodels.commands import training
 from seqmodels.tasks import LanguageModelling
+from seqmodels.training import piece_store
+from seqmodels.training.checkpoint import Checkpoints
 from seqmodels.training.loop import Loop
 
 STEPS = 12
@@ -473,13 +476,44 @@ def test_early_stopping_ends_the_run_before_its_last_step(tmp_path, capsys):
     assert "stopped early" in capsys.readouterr().out
 
 
-def test_a_full_disk_is_a_line(tmp_path, monkeypatch, capsys):
-    arguments = write(tmp_path, PLAIN)
+def fail_saves(monkeypatch, failing):
+    """Lets certain checkpoints, counted from 0, meet a full disk."""
+    original, saves = piece_store.write_arrays, itertools.count()
 
-    def full(*arguments, **keywords):
-        raise OSError(28, os.strerror(28))
+    def write_arrays(*arguments):
+        if next(saves) in failing:
+            raise OSError(28, os.strerror(28))
+        original(*arguments)
 
-    monkeypatch.setattr("seqmodels.training.piece_store.write_arrays", full)
-    assert main(["train", *arguments]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "No space left on device" in line
+    monkeypatch.setattr(piece_store, "write_arrays", write_arrays)
+
+
+def test_where_it_is_asked_for_a_run_goes_on_without_a_checkpoint(tmp_path, monkeypatch, capsys):
+    fail_saves(monkeypatch, {1})
+    assert main(["train", *write(tmp_path, FULL), "run.on_failed_save=go_on"]) == 0
+    said = "training goes on without a checkpoint (run.on_failed_save): cannot save the checkpoint of step 5 in "
+    assert said in capsys.readouterr().out
+    assert_same_run(tmp_path / "runs" / "small")
+
+
+@pytest.mark.parametrize(("failing", "code"), [({0}, 0), ({0, 1}, 2)])
+def test_the_last_checkpoint_must_succeed(failing, code, tmp_path, monkeypatch, capsys):
+    """Here the first is the only one that is due before the run is stopped early, since nothing is gained."""
+    fail_saves(monkeypatch, failing)
+    settings = ["run.steps=50", "run.validate_every=2", "training.early_stopping={patience=2, least_gain=100.0}"]
+    settings += ["optimizer.name=sgd", "optimizer.learning_rate=1e-30", "run.on_failed_save=go_on"]
+    assert main(["train", *write(tmp_path, PLAIN), *settings]) == code
+    assert "No space left on device" in capsys.readouterr()[code // 2]
+    assert Checkpoints(tmp_path / "runs" / "small" / "checkpoints").steps() == ([] if code else [6])
+
+
+@pytest.mark.parametrize("settings", [[], ["run.on_failed_save=go_on", "run.steps=6", "run.checkpoint_every=2"]])
+def test_else_it_stops(settings, tmp_path, monkeypatch, capsys):
+    """At once, or, where it is to go on, at a signal: nobody is told that all is saved."""
+    fail_saves(monkeypatch, {0})
+    if settings:
+        stop_before(monkeypatch, 1, signal.SIGTERM)
+    assert main(["train", *write(tmp_path, PLAIN), *settings]) == 2
+    output, errors = capsys.readouterr()
+    assert "No space left on device" in errors
+    assert "everything is saved" not in output
