@@ -25,7 +25,7 @@ class UserError(Exception):
 
 
 def out_of_memory(error: BaseException) -> UserError | None:
-    """What to say where NumPy, or XLA on any device, has asked for more memory than there is; None: it is another error.
+    """What to say where NumPy, or XLA on any device, asked for more memory than there is; None: it is another error.
 
     Example:
       >>> print(out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 3 bytes")))

@@ -14,7 +14,7 @@ from seqmodels.sweeps.tables import load
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-DOCUMENTS += [f"docs/{name}.md" for name in ("design", "results", "benchmarks", "why_lstm")]
+DOCUMENTS += [f"docs/{name}.md" for name in ("design", "results", "benchmarks", "why_lstm", "scale")]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TOKEN_IN_CODE = re.compile(r"`([^`\n]+)`")
@@ -29,7 +29,7 @@ def blocks(document, language):
 
 def commands(document):
     """Every command of this package in a document's shell blocks, as arguments of `cli.main`."""
-    lines = (line for _, block in blocks(document, "bash") for line in block.splitlines())
+    lines = (line for _, block in blocks(document, "bash") for line in block.replace("\\\n", " ").splitlines())
     parts = (shlex.split(part) for line in lines for part in line.split("&&"))
     return [
         [pathlib.Path(words[1]).stem, *words[2:]]
@@ -59,7 +59,7 @@ def test_there_are_commands():
 @pytest.mark.parametrize("command", [pytest.param(command, id=" ".join(command)) for command in ALL_COMMANDS])
 def test_commands_are_understood(command, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    options = cli._parser().parse_args(command)
+    options = cli._parse(cli._parser(), command)
     if "config" in options:
         # Reads and checks the config with its changes, and neither trains nor writes.
         assert cli.main(["train", options.config, *options.assignments, "--keys"]) == 0, capsys.readouterr().err
