@@ -18,15 +18,15 @@ from seqmodels.training.devices import Placement
 from seqmodels.training.evaluation import evaluate, means, measure
 from seqmodels.training.groups import stacked
 from seqmodels.training.interrupts import InterruptedRun, Interrupts
-from seqmodels.training.memory import TOO_LARGE, check_state, check_step
-from seqmodels.training.optimizers import Optimizer, learning_rate
+from seqmodels.training.memory import TOO_LARGE, TooLargeError, check_state, check_step
+from seqmodels.training.optimizers import Optimizer, learning_rate, steps_taken
 from seqmodels.training.processes import SharedSignal, together
 from seqmodels.training.progress import Progress
 from seqmodels.training.record import Record
 from seqmodels.training.rows import training_row
 from seqmodels.training.run_folder import RunFolder
 from seqmodels.training.seeds import make_seeds
-from seqmodels.training.step import Step, TrainState, make_step
+from seqmodels.training.step import Step, TrainState, leave_out, make_step
 from seqmodels.training.tables import Run, Training
 from seqmodels.training.task import Task
 from seqmodels.training.watch import Watch, Watchers
@@ -129,11 +129,11 @@ class Loop:
         return state, watch
 
     def _like(self) -> TrainState:
-        """The shapes and types of the state, without computing it; raises UserError if they are beyond all counting."""
+        """The shapes and types of the state, without computing it; TooLargeError if they are beyond counting."""
         try:
             state: TrainState = jax.eval_shape(self.step.init, make_seeds(self.run.seed).init)
         except OverflowError as error:
-            raise UserError(f"the model is too large for any device ({error}); {TOO_LARGE}") from error
+            raise TooLargeError(f"the model is too large for any device ({error}); {TOO_LARGE}") from error
         return state
 
     def _new(self) -> tuple[TrainState, Watch]:
@@ -178,7 +178,7 @@ class Loop:
                     need = check_step(self.update, state, batch)
                 self.progress.note(f"memory: {need.describe()}")
             left_out = done in watch.rollbacks.left_out
-            state = state.replace(step=state.step + 1) if left_out else self.update(state, batch)
+            state = leave_out(state) if left_out else self.update(state, batch)
             if not self._compiled:
                 jax.block_until_ready(state)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
                 self._compiled = True
@@ -273,7 +273,7 @@ class Loop:
         sums = jax.device_get(state.sums)
         since, seconds = done - self._clock[0], time.perf_counter() - self._clock[1]
         row = training_row(self.task, sums, steps_per_s=since / seconds if since > 0 else None)
-        row["learning_rate"] = float(self.rate(done - 1)) * float(state.scale)
+        row["learning_rate"] = float(self.rate(max(steps_taken(state.opt_state) - 1, 0))) * float(state.scale)
         if self.training.bad_steps.name == "rollback":
             before = (done - 1) // self.run.log_every * self.run.log_every
             row["bad_steps"] = sum(before < step <= done for step in watch.rollbacks.left_out)

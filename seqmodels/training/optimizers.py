@@ -16,6 +16,7 @@ from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 import jax
+import numpy as np
 import optax
 from pydantic import Field
 
@@ -279,6 +280,18 @@ def learning_rate(optimizer: Optimizer, steps: int) -> optax.Schedule:
       ScheduleError: if the schedule does not fit the run.
     """
     return optimizer.schedule.build(optimizer.learning_rate, steps)
+
+
+def steps_taken(opt_state: Any) -> int:
+    """How many updates led to the state of an optimizer that `build` made; bad steps that were left out do not count.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> optimizer, params = Sgd().build(10), {"w": jnp.ones(2)}
+      >>> steps_taken(optimizer.update(params, optimizer.init(params), params)[1])
+      1
+    """
+    return min(int(np.max(count)) for _, count in optax.tree.get_all_with_path(opt_state, "count"))
 
 
 def _decay_matrices(weight_decay: float) -> optax.GradientTransformation:

@@ -182,6 +182,12 @@ def _settle(state: TrainState, attempt: Attempt, limit: int) -> TrainState:
     return kept.replace(sums={**kept.sums, "grad_norm": (jnp.where(good | skipped, norm, jnp.nan), weight)})
 
 
+def leave_out(state: TrainState) -> TrainState:
+    """The state past a step that is not done; a marked one stays as it is, before the step that was not finite."""
+    good = jnp.isfinite(state.sums["grad_norm"][0])
+    return state.replace(step=state.step + good.astype(jnp.int32))
+
+
 def zero_sums(task: Trainable) -> dict[str, tuple[Array, Array]]:
     """Sums over nothing, of a task's measures and the gradient's norm."""
     shapes = {**task.measures, "grad_norm": ()}

@@ -156,6 +156,16 @@ def test_skip_leaves_the_steps_out_and_counts_them(tmp_path, spoil):
 
 
 @MORE
+def test_the_rate_of_a_row_is_that_of_its_last_update(tmp_path, spoil):
+    """A schedule has a place for each update: of these eight steps three are none."""
+    spoil(2, 7, 8)
+    schedule = "optimizer.schedule={name='warmup_cosine', warmup_steps=7}"
+    assert train(tmp_path, SKIP, schedule, "run.steps=8") == 0
+    rates = [row["learning_rate"] for row in rows(tmp_path / "runs" / "small") if "bad_steps" in row]
+    assert rates == pytest.approx([0.01 * 2 / 7, 0.01 * 4 / 7])
+
+
+@MORE
 def test_a_row_of_bad_steps_only_says_no_loss(tmp_path, spoil):
     spoil(5, 6)
     assert train(tmp_path, SKIP, "run.log_every=2") == 0

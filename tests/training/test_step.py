@@ -12,7 +12,7 @@ from oracles import assert_close, assert_equal
 from seqmodels.training.bad_steps import BadSteps
 from seqmodels.training.optimizers import Adam
 from seqmodels.training.seeds import make_seeds
-from seqmodels.training.step import add_sums, make_step, zero_sums
+from seqmodels.training.step import add_sums, leave_out, make_step, zero_sums
 from seqmodels.training.tables import Averaging
 
 NONE = Averaging()
@@ -301,6 +301,16 @@ def test_a_skipped_step_is_past_and_counted(part):
     assert [int(state.step) for state in states[5:]] == [6, 6, 6]
     assert all(np.isnan(state.sums["grad_norm"][0]) for state in states[6:])
     assert_equal(states[7].params, states[5].params)
+
+
+def test_a_step_left_out_is_past_but_not_where_one_before_it_was_bad():
+    state, update = start(Quiet(), MOMENTUM)
+    good = update(state, batch(0))
+    assert int(leave_out(good).step) == 2
+    assert_equal(leave_out(good).replace(step=good.step), good)
+    marked = update(good, jax.tree.map(lambda leaf: leaf * np.nan, batch(1)))
+    assert_equal(leave_out(marked).params, good.params)
+    assert int(leave_out(marked).step) == 1
 
 
 def test_one_bad_batch_of_several_makes_the_step_bad():
