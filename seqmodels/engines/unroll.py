@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 from jax.typing import ArrayLike
 
 from seqmodels.cells.base import (
@@ -58,7 +59,7 @@ def unroll(
       `(state, ys)`: the state after the last step read, at least float32; ys [batch, time, F] of the type of `xs`.
 
     Raises:
-      ValueError: for an unknown engine or one that cannot run this cell.
+      ValueError: for an unknown engine or one that cannot run this cell; for arrays shared along an Explicit axis.
       AssertionError: for shapes or types other than the above.
 
     Example:
@@ -138,7 +139,24 @@ def _check(
             state, expected, custom_message="the state must be as cell.initial_state makes it"
         )
         check_state_types(state, expected)
+    _check_axes((params, xs, state))
     check(cell, method)
+
+
+def _check_axes(arrays: PyTree) -> None:
+    """Raises ValueError for arrays that devices share along Explicit axes of a mesh, as `jax.make_mesh` makes them.
+
+    The engines leave to XLA how what lies between inputs and outputs is shared.
+    """
+    for leaf in jax.tree.leaves(arrays):
+        sharding = jax.typeof(leaf).sharding
+        kinds = dict(zip(sharding.mesh.axis_names, sharding.mesh.axis_types, strict=True))
+        axes = [axis for axis in jax.tree.leaves(tuple(sharding.spec)) if kinds[axis] is AxisType.Explicit]
+        if axes:
+            raise ValueError(
+                f"devices share the arrays along the Explicit axis {axes[0]!r}; make the mesh with Auto axes: "
+                "jax.make_mesh(..., axis_types=(jax.sharding.AxisType.Auto,) * number_of_axes)"
+            )
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "reverse", "method", "observe"))

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import BATCH, FEW_PAIRS, INPUTS, STEPPED, STEPS, cast, name, problem
-from oracles import assert_close, run_row, unroll
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from oracles import assert_close, assert_equal, run_row, unroll
 
 import seqmodels as sm
 
@@ -183,6 +184,19 @@ def test_no_engine_traces_twice(cell, method):
     assert traces > 0
     sm.unroll(type(cell)(hidden_size=8), given.params, given.xs + 1.0, method=method)
     assert type(cell).traces == traces
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_arrays_may_be_shared_along_auto_axes(kind):
+    cell = sm.RNN(hidden_size=3)
+    params = cell.init(jax.random.key(0), INPUTS)
+    sharding = NamedSharding(jax.make_mesh((1,), ("data",), axis_types=(kind,)), PartitionSpec("data"))
+    xs = jax.device_put(np.ones((BATCH, STEPS, INPUTS), np.float32), sharding)
+    if kind is AxisType.Auto:
+        assert_equal(sm.unroll(cell, params, xs), sm.unroll(cell, params, np.asarray(xs)))
+    else:
+        with pytest.raises(ValueError, match="Explicit axis 'data'; make the mesh with Auto axes"):
+            jax.jit(lambda xs: sm.unroll(cell, params, xs))(xs)
 
 
 def test_lists_and_tuples_of_cells_are_one():
