@@ -124,8 +124,8 @@ class Stream:
         kind = (x.shape, x.dtype, x.ndim == xs.ndim, *(leaf.dtype for leaf in jax.tree.leaves(self._state)))
         if kind not in self._programs:
             like, _ = jax.eval_shape(self._whole, self._params, self._state, xs)
-            lowered = jax.jit(reader, donate_argnums=1).lower(self._params, like, x)
-            self._programs[kind] = _Program(lowered.compile(), like)
+            step = jax.jit(reader, donate_argnums=1)
+            self._programs[kind] = _Program(step.lower(self._params, like, x).compile(), like)
         program = self._programs[kind]
         self._state, y = program.run(self._params, _in_types_of(program.like, self._state), x)
         return y

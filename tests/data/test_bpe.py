@@ -114,7 +114,7 @@ def test_what_is_no_text_is_refused():
 
 def test_without_the_package_the_remedy_is_told(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r'pip install "seqmodels\[bpe\]"'):
+    with pytest.raises(DataError, match=r'pip install "seqmodels\[tokenizers\]"'):
         BytePairs.build(TEXT)
-    with pytest.raises(DataError, match=r'pip install "seqmodels\[bpe\]"'):
+    with pytest.raises(DataError, match=r'pip install "seqmodels\[tokenizers\]"'):
         vocabulary_from_json(PAIRS.to_json())

@@ -87,7 +87,8 @@ def test_a_backtest_has_every_window_once(rows):
             assert_equal(part, reference)
         elif name != "slot":
             assert_equal(part, getattr(whole, name))
-    assert sorted(joined[-1][joined[-1] >= 0].tolist()) == [0, 1, 2]
+    slots = joined[whole._fields.index("slot")]
+    assert sorted(slots[slots >= 0].tolist()) == [0, 1, 2]
     filling = np.concatenate([batch.observed for batch in batches])[len(made) :]
     assert not filling.any()
     assert all((batch.slot == -1).all() for batch in Backtest(made, rows))
