@@ -11,7 +11,7 @@ import numpy.typing as npt
 from seqmodels.data.frequencies import following, read_date, written
 from seqmodels.data.inputs import Input
 from seqmodels.data.scaler import Scaler
-from seqmodels.data.series import Series
+from seqmodels.data.series import Numbers, Series, hide_ahead
 from seqmodels.data.series_files import Columns, read_panel
 from seqmodels.data.sources import DataError
 
@@ -57,8 +57,9 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
     """The end of each series of a table.
 
     Rows behind the last value of all targets are steps to come: there must be `horizon` of them if there are
-    covariates, with empty cells for the targets. For missing targets before it the last one stands. Missing covariates
-    are what they were in training: refused, or with `columns.missing` "forward" the last one stands for them too.
+    covariates known beforehand, with empty cells for the targets. For missing targets and past covariates before it the
+    last one stands. Other missing covariates are what they were in training: refused, or with `columns.missing`
+    "forward" the last one stands for them too.
 
     Args:
       given: of kind ".csv".
@@ -76,13 +77,13 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
     header = next(filter(None, csv.reader(io.StringIO(text))), [])
     if columns.series is None and _SERIES in map(str.strip, header):
         columns = columns._replace(series=_SERIES)
-    columns = columns._replace(open_targets=True)
+    columns = columns._replace(open_ahead=True)
     panel = read_panel(text, given.place, given.place, columns, lambda steps: (steps, steps, steps))
     own = Scaler.fit(panel, scaling.kind)
     for number, series in enumerate(panel.series):
         row = scaling.rows.get(series.name)
-        known = own, number
-        origin = _origin(given.place, series, *(known if row is None else (scaling.scaler, row)), context, horizon)
+        scaler = [part[number] for part in own] if row is None else [part[row] for part in scaling.scaler]
+        origin = _origin(given.place, series, scaler, columns, context, horizon)
         yield origin._replace(dates=_to_come(series.dates, _end(series), panel.frequency, horizon))
 
 
@@ -100,24 +101,24 @@ def _to_come(dates: tuple[str, ...], end: int, frequency: str | None, horizon: i
     return known[end:] + tuple(written(date, known[-1]) for date in after)
 
 
-def _origin(place: str, series: Series, scaler: Scaler, row: int, context: int, horizon: int) -> Origin:
+def _origin(place: str, series: Series, scaler: list[Numbers], columns: Columns, context: int, horizon: int) -> Origin:
+    """The end of one series, without its dates; `scaler` holds the numbers of that series."""
     end = _end(series)
-    to_come, number = len(series.values) - end, series.covariates.shape[1]
+    to_come = len(series.values) - end
     if end < context:
         raise DataError(f"{place}: series {series.name!r} has {end:,} steps; the model looks back on {context:,}")
-    if number and to_come < horizon:
+    if columns.covariates and to_come < horizon:
         raise DataError(
             f"{place}: series {series.name!r}: the covariates of {horizon:,} steps to come are needed, and there are "
             f"{to_come:,} rows behind the last value; add rows with empty cells for the targets"
         )
-    location, scale, covariate_location, covariate_scale = (part[row] for part in scaler)
-    covariates = series.covariates[end - context : end + horizon]
+    location, scale, covariate_location, covariate_scale = scaler
+    covariates = (series.covariates[end - context : end + horizon] - covariate_location) / covariate_scale
+    whole = np.pad(covariates.astype(np.float32), ((0, context + horizon - len(covariates)), (0, 0)))
     return Origin(
         name=series.name,
         past=((series.values[end - context : end] - location) / scale).astype(np.float32),
-        covariates=((covariates - covariate_location) / covariate_scale).astype(np.float32)
-        if number
-        else np.zeros((context + horizon, 0), np.float32),
+        covariates=hide_ahead(whole, context, len(columns.past_covariates)),
         location=location,
         scale=scale,
         dates=(),

@@ -22,7 +22,7 @@ class Series(NamedTuple):
       name: for errors and pictures.
       values: float64 [T, C], what is forecast; where a value is missing, what stands for it.
       observed: bool [T, C]; the values that are not missing. Only they count as targets.
-      covariates: float64 [T, K], what is known beforehand for all steps; K may be 0.
+      covariates: float64 [T, K], what is read beside the values; K may be 0.
       ends: where training, validation and test end; the last one is T.
       dates: [T], as they stand in the file, or empty if there are none.
     """
@@ -47,9 +47,10 @@ class Panel:
     Attributes:
       name: what it is called in results.
       targets: the names of the C columns of `values`.
-      covariates: the names of the K columns of `covariates`.
+      covariates: the names of the first columns of `covariates`, those that are known beforehand for every step.
       series: one at least.
       frequency: the time between two steps, such as "1h"; None: not known, or not always the same.
+      past_covariates: the names of the other columns of `covariates`, known only once their step has passed.
 
     Raises:
       DataError: if there is no series, or one of them has no training steps.
@@ -65,6 +66,7 @@ class Panel:
     covariates: tuple[str, ...]
     series: tuple[Series, ...]
     frequency: str | None = None
+    past_covariates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.series:
@@ -85,6 +87,7 @@ class Panel:
         return fingerprint(
             self.targets,
             self.covariates,
+            self.past_covariates,
             (one.name for one in self.series),
             *((f"{array.shape}", array.tobytes().decode("latin-1")) for group in arrays for array in group),
         )
@@ -123,6 +126,22 @@ def filled(values: Numbers) -> Numbers:
     places = np.where(there, np.arange(len(values))[:, None], -1)
     latest = np.maximum.accumulate(places, axis=0)
     return np.take_along_axis(values, np.where(latest < 0, there.argmax(axis=0), latest), axis=0)
+
+
+def hide_ahead(covariates: npt.NDArray[np.float32], context: int, number: int) -> npt.NDArray[np.float32]:
+    """Puts 0, the mean of what is scaled, for covariates that are known only once their step has passed.
+
+    Args:
+      covariates: scaled, [..., L + H, K].
+      context: L.
+      number: how many of the K, the last ones, are hidden in the H steps to come.
+
+    Example:
+      >>> hide_ahead(np.ones((3, 2), np.float32), context=2, number=1).tolist()
+      [[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
+    """
+    ahead, places = np.arange(covariates.shape[-2])[:, None] >= context, np.arange(covariates.shape[-1])
+    return np.where(ahead & (places >= len(places) - number), np.float32(0), covariates)
 
 
 def season_error(values: Numbers, observed: npt.NDArray[np.bool_], period: int) -> Numbers:

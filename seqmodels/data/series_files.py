@@ -30,19 +30,26 @@ class Columns(NamedTuple):
       series: the name of the column that says to which series a row belongs, or None: there is one series.
       targets: what is forecast; none named: all columns that are not named otherwise.
       covariates: what is known beforehand for every step.
+      past_covariates: what is known of a step only once it has passed, and not forecast.
       frequency: the time between two rows, such as "15min", "1h", "1d", "1w", "1mo"; None: that of most of them, if
         there is one; "any": it is not checked.
       missing: "error" refuses missing values, "forward" lets the last one before stand for them.
-      open_targets: lets missing targets be whatever `missing` says, as those of steps to come are.
+      open_ahead: lets missing targets and past covariates be whatever `missing` says, as those of steps to come are.
     """
 
     date: str | None = None
     series: str | None = None
     targets: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
+    past_covariates: tuple[str, ...] = ()
     frequency: str | None = None
     missing: str = "error"
-    open_targets: bool = False
+    open_ahead: bool = False
+
+    @property
+    def read_beside(self) -> tuple[str, ...]:
+        """All covariates, those of the past last."""
+        return self.covariates + self.past_covariates
 
 
 class _Row(NamedTuple):
@@ -97,7 +104,7 @@ def read_panel(
         raise DataError(f"{where}: there are no rows below the names of the columns")
     frequency = None if columns.date is None else _checked_frequency(groups.values(), columns.date, columns.frequency)
     series = tuple(_series(where, key, rows, columns, targets, ends) for key, rows in groups.items())
-    return Panel(name, targets, columns.covariates, series, frequency)
+    return Panel(name, targets, columns.covariates, series, frequency, columns.past_covariates)
 
 
 def _lines(text: str, where: str) -> Iterator[tuple[str, list[str]]]:
@@ -127,6 +134,7 @@ def _check_header(where: str, header: Sequence[str], columns: Columns) -> tuple[
     wanted = [(key, name) for key, name in keys.items() if name is not None]
     wanted += [("data.targets", name) for name in columns.targets]
     wanted += [("data.covariates", name) for name in columns.covariates]
+    wanted += [("data.past_covariates", name) for name in columns.past_covariates]
     for key, name in wanted:
         if name not in header:
             close = difflib.get_close_matches(name, header, n=1)
@@ -149,7 +157,8 @@ def _groups(
     lines: Iterator[tuple[str, list[str]]], header: Sequence[str], columns: Columns, targets: tuple[str, ...]
 ) -> dict[str, list[_Row]]:
     """The rows of each series, in the order of the file."""
-    places = [(name, header.index(name)) for name in (*targets, *columns.covariates)]
+    places = [(name, header.index(name)) for name in (*targets, *columns.read_beside)]
+    may_lack = (*targets, *columns.past_covariates) if columns.open_ahead else ()
     date = None if columns.date is None else header.index(columns.date)
     key = None if columns.series is None else header.index(columns.series)
     groups: dict[str, list[_Row]] = {}
@@ -157,9 +166,7 @@ def _groups(
         if key is not None and not cells[key]:
             raise DataError(f"{where}: column {columns.series!r} is empty; say to which series the row belongs")
         numbers = [
-            _number(
-                cells[place], where, name, "forward" if columns.open_targets and name in targets else columns.missing
-            )
+            _number(cells[place], where, name, "forward" if name in may_lack else columns.missing)
             for name, place in places
         ]
         row = _Row(where, "" if date is None else cells[date], numbers)
@@ -206,7 +213,7 @@ def _series(
     numbers: Numbers = np.array([row.numbers for row in rows], np.float64)
     there = ~np.isnan(numbers)
     borders = ends(len(rows))
-    for column, seen in zip((*targets, *columns.covariates), there.T, strict=True):
+    for column, seen in zip((*targets, *columns.read_beside), there.T, strict=True):
         of = f" of series {key!r}" if key else ""
         if not seen.any():
             raise DataError(f"{where}: column {column!r}{of} has no value at all; leave it out")

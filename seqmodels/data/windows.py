@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from seqmodels.data.permutations import permutation
 from seqmodels.data.scaler import Scaler
-from seqmodels.data.series import Panel, Series, season_error
+from seqmodels.data.series import Panel, Series, hide_ahead, season_error
 from seqmodels.data.sources import DataError
 
 Floats = npt.NDArray[np.float32]
@@ -21,7 +21,7 @@ class WindowBatch(NamedTuple):
 
     Attributes:
       past: float32 [B, L, C].
-      covariates: float32 [B, L + H, K], of the past and of the future.
+      covariates: float32 [B, L + H, K], of the past and of the future; 0 there for those not known beforehand.
       future: float32 [B, H, C], the targets.
       observed: bool [B, H, C]; the targets that count. None do in the rows that fill the batch.
       location: float32 [B, C]; values in their own unit are future · scale + location.
@@ -128,7 +128,7 @@ class Windows:
             shown[: len(rows)] = slots
         return WindowBatch(
             past=values[:, : self.context],
-            covariates=self._covariates[steps],
+            covariates=hide_ahead(self._covariates[steps], self.context, len(self.panel.past_covariates)),
             future=values[:, self.context :],
             observed=self._observed[future] & counted[:, None, None],
             location=self._location[series],

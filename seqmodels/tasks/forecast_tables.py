@@ -50,6 +50,9 @@ class DataTable:
     ] = None
     targets: Annotated[tuple[str, ...], Field(description="of data.path: what is forecast; default: all others")] = ()
     covariates: Annotated[tuple[str, ...], Field(description="of data.path: columns known for the future too")] = ()
+    past_covariates: Annotated[
+        tuple[str, ...], Field(description="of data.path: columns known for the past alone, and not forecast")
+    ] = ()
     frequency: Annotated[
         str | None,
         Field(description='of dates, such as "1h"; gaps are refused; default: the usual one; "any": not checked'),
@@ -85,7 +88,13 @@ class DataTable:
     def columns(self) -> Columns:
         """How the columns of `path` are read."""
         return Columns(
-            self.date_column, self.series_column, self.targets, self.covariates, self.frequency, self.missing
+            date=self.date_column,
+            series=self.series_column,
+            targets=self.targets,
+            covariates=self.covariates,
+            past_covariates=self.past_covariates,
+            frequency=self.frequency,
+            missing=self.missing,
         )
 
 

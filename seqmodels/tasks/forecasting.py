@@ -213,7 +213,8 @@ def load_panel(data: DataTable) -> Panel:
     """The series that the table asks for."""
     if data.path is not None:
         return from_csv(Path(data.path), data.columns, valid_share=data.valid_share, test_share=data.test_share)
-    if given := [key for key in ("date_column", "series_column", "targets", "covariates") if getattr(data, key)]:
+    named = ("date_column", "series_column", "targets", "covariates", "past_covariates")
+    if given := [key for key in named if getattr(data, key)]:
         raise DataError(f"data.{given[0]}: only a file of your own has columns to name; give data.path or leave it out")
     return SERIES_SETS[data.name](None if data.dir is None else Path(data.dir))
 

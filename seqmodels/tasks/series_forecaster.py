@@ -57,7 +57,7 @@ class SeriesForecaster:
         self.model = config.model.build(
             config.data,
             targets=len(targets),
-            covariates=len(covariates),
+            covariates=len(covariates) + len(config.data.past_covariates),
             compute_dtype=config.training.compute_dtype,
         )
         self.head = self.model.head
@@ -113,9 +113,9 @@ class SeriesForecaster:
     def predict(self, params: PyTree, given: Input, *, rows: int) -> Iterator[dict[str, Any]]:
         """The steps after the last value of each series; see `seqmodels.tasks.predictor.Predictor`.
 
-        Series stand in a .csv file with the columns of training. With covariates there must be rows for the steps to
-        come, whose targets are empty; their own cells may be empty only if `data.missing` was "forward" in training.
-        Dates go on where they do in training; then each step has its own.
+        Series stand in a .csv file with the columns of training. With covariates known beforehand there must be rows
+        for the steps to come, whose targets are empty; their own cells may be empty only if `data.missing` was
+        "forward" in training. Dates go on where they do in training; then each step has its own.
         """
         for group, known in self._asked(given, rows):
             for origin, forecast in zip(group, np.asarray(self._next(params, *known)), strict=False):

@@ -44,6 +44,7 @@ def test_the_fingerprint_tells_every_change():
         changed(made, name="other"),
         Panel("panel", ("a", "c"), ("x",), made.series),
         Panel("panel", ("a",), ("b", "x"), made.series),
+        Panel("panel", ("a", "b"), (), made.series, past_covariates=("x",)),
     ]
     prints = {made.fingerprint, *(other.fingerprint for other in others)}
     assert len(prints) == 1 + len(others)

@@ -106,6 +106,8 @@ def test_columns_that_are_not_there(tmp_path):
         read(tmp_path, TABLE, targets=("loud",))
     with pytest.raises(DataError, match=r"no column 'wind'.*data.covariates=NAME"):
         read(tmp_path, TABLE, covariates=("wind",))
+    with pytest.raises(DataError, match=r"no column 'wind'.*data.past_covariates=NAME"):
+        read(tmp_path, TABLE, past_covariates=("wind",))
     with pytest.raises(DataError, match=r"'load' is named twice; give each column one name and one use"):
         read(tmp_path, TABLE, targets=("load",), covariates=("load",))
     with pytest.raises(DataError, match=r"no column 'store'.*data.series_column=NAME"):

@@ -36,15 +36,18 @@ def test_targets_lie_wholly_in_their_split(split, stride):
     assert list(zip(made.series.tolist(), made.starts.tolist(), strict=True)) == expected(panel(), split, stride)
 
 
+@pytest.mark.parametrize("past", [0, 1])
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
-def test_a_window_is_a_piece_of_its_series(split):
-    made, source = windows(split, period=3), panel()
+def test_a_window_is_a_piece_of_its_series(split, past):
+    source = panel(past=past)
+    made = windows(split, source, period=3)
     scaler = Scaler.fit(source, "standard")
     batch = made.batch(np.arange(len(made)), len(made))
     for row, (number, start) in enumerate(expected(source, split)):
         series = source.series[number]
         values = (series.values - scaler.location[number]) / scaler.scale[number]
         covariates = (series.covariates - scaler.covariate_location[number]) / scaler.covariate_scale[number]
+        covariates[start:, 1:] = 0.0
         span = slice(start - CONTEXT, start + HORIZON)
         np.testing.assert_allclose(batch.past[row], values[start - CONTEXT : start], rtol=1e-6)
         np.testing.assert_allclose(batch.future[row], values[start : start + HORIZON], rtol=1e-6)

@@ -191,6 +191,18 @@ def test_covariates_are_read_and_not_forecast(folder):
     assert math.isfinite(evaluate(task, task.init(jax.random.key(0)), "test")["mse"])
 
 
+@pytest.mark.parametrize("decoding", ["direct", "recursive"])
+def test_no_forecast_depends_on_a_past_covariate_of_the_steps_to_come(folder, decoding):
+    task = made(folder, 'data.targets=["load"]', 'data.past_covariates=["heat"]', f"model.decoding={decoding}")
+    assert task.panel.past_covariates == ("heat",)
+    batch = first(task)
+    assert batch.covariates.shape == (4, 12, 1)
+    assert batch.covariates[:, :8].any(axis=1).all()
+    assert not batch.covariates[:, 8:].any()
+    restored = SeriesForecaster.restore(task.config, json.loads(json.dumps(task.extra())))
+    assert restored.model == task.model
+
+
 def test_a_stride_leaves_forecasts_out(folder):
     whole, some = made(folder), made(folder, "data.stride=4")
     assert len(some.windows["test"]) == math.ceil(len(whole.windows["test"]) / 4)

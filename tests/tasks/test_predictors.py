@@ -261,6 +261,20 @@ def test_missing_covariates_are_refused_unless_they_were_filled_in_training(tmp_
     assert answers(filling, params, given) == answers(model, params, Input("new.csv", ".csv", lines))
 
 
+def test_past_covariates_are_read_up_to_the_last_value_and_not_beyond_it(tmp_path):
+    columns = ['data.targets=["load"]', 'data.past_covariates=["heat"]']
+    for decoding in ("direct", "recursive"):
+        _, params, model = ready("forecasting", tmp_path, *columns, f"model.decoding={decoding}")
+        known = [f"{n},{n % 3}" for n in range(9)]
+        asked = answers(model, params, Input("new.csv", ".csv", ["load,heat", *known]))
+        assert len(asked) == 4
+        later = answers(model, params, Input("new.csv", ".csv", ["load,heat", *known, ",5", ",", ",7"]))
+        assert later == asked
+        lacking = answers(model, params, Input("new.csv", ".csv", ["load,heat", *known[:-1], "8,"]))
+        assert lacking == answers(model, params, Input("new.csv", ".csv", ["load,heat", *known[:-1], "8,1"]))
+        assert lacking != asked
+
+
 def test_missing_targets_are_filled_by_the_last_one(tmp_path):
     _, params, model = ready("forecasting", tmp_path)
     gap = ["load,heat", *(f"{n},{n % 3}" for n in range(6)), ",1", "7,2", "8,0"]
