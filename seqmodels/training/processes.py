@@ -68,7 +68,11 @@ def joined(joining: Joining) -> Iterator[None]:
     jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     try:
         jax.distributed.initialize(
-            joining.coordinator, joining.processes, joining.index, heartbeat_timeout_seconds=_HEARTBEAT_S
+            joining.coordinator,
+            joining.processes,
+            joining.index,
+            local_device_ids=_own_devices(),
+            heartbeat_timeout_seconds=_HEARTBEAT_S,
         )
     except (RuntimeError, ValueError) as error:
         where = joining.coordinator or "the cluster that was detected"
@@ -82,6 +86,18 @@ def joined(joining: Joining) -> Iterator[None]:
     except Exception as error:
         _leave(*_last_words(error))
     jax.distributed.shutdown()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+
+
+def _own_devices() -> list[int] | None:
+    """An empty list, for all devices that it sees, in a process that is alone on its machine; None: what JAX takes.
+
+    Of the GPUs of a machine JAX takes one for each process that Slurm or MPI has started, even if there is no other.
+    """
+    given = os.environ
+    alone = given.get("SLURM_STEP_NUM_NODES", "") == given.get("SLURM_NTASKS") or (
+        given.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
+    )
+    return [] if alone and "JAX_LOCAL_DEVICE_IDS" not in given else None
 
 
 def leads() -> bool:

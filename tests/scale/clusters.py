@@ -115,7 +115,7 @@ class Processes:
     def start(self, *train: str) -> Self:
         """Begins to train."""
         self.children, self.files = [], []
-        meeting = ["--coordinator", f"127.0.0.1:{_free_port()}", "--processes", str(self.number), "--index"]
+        meeting = ["--coordinator", f"127.0.0.1:{free_port()}", "--processes", str(self.number), "--index"]
         for index in range(self.number):
             self.files.append(folder() / f"output-{time.monotonic_ns()}.txt")
             several = [*meeting, str(index)] if self.number > 1 else []
@@ -169,7 +169,8 @@ def send(child: subprocess.Popen[str], number: signal.Signals) -> None:
     os.kill(child.pid, number)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that no one listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
