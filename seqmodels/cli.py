@@ -137,6 +137,7 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     _add_parallel(parts.add_parser("parallel", help="engines that do all steps at once against those that do not"))
     _add_loop(parts.add_parser("loop", help="what the training loop costs beside its steps"))
     _add_devices(parts.add_parser("devices", help="what devices gain that share a batch"))
+    _add_first(parts.add_parser("first", help="how long a model takes until its first training step is done"))
 
 
 def _add_speed(parser: argparse.ArgumentParser) -> None:
@@ -212,6 +213,16 @@ def _add_devices(parser: argparse.ArgumentParser) -> None:
     )
     _add_config(parser, "changes to the config")
     parser.add_argument("--rounds", type=_Whole(1), default=15, help="measurements of each (default 15)")
+
+
+def _add_first(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Times how long a language model of the sizes of configs/char_lm.toml takes from nothing but imports to the "
+        "end of its first training step, compilation included: ours and flax's, each in a new process, in turns. "
+        "Ctrl-C keeps what is done."
+    )
+    parser.add_argument("--rounds", type=_Whole(1), default=7, help="measurements of each (default 7)")
+    _add_output(parser)
 
 
 def _add_run(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:

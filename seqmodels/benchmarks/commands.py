@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmodels import config as configs
-from seqmodels.benchmarks import growth, overhead, parallel, precision, report, sharing, speed
+from seqmodels.benchmarks import first_step, growth, overhead, parallel, precision, report, sharing, speed
 from seqmodels.benchmarks.cases import STANDARD, Case
 from seqmodels.benchmarks.engine_options import engine_of
 from seqmodels.benchmarks.peers import PEERS
@@ -26,6 +26,7 @@ def benchmark(options: argparse.Namespace) -> int:
         "parallel": _benchmark_parallel,
         "loop": _benchmark_loop,
         "devices": _benchmark_devices,
+        "first": _benchmark_first,
     }
     return measures[options.what](options)
 
@@ -49,6 +50,21 @@ def _benchmark_devices(options: argparse.Namespace) -> int:
     for line in sharing.report(found):
         print(line, flush=True)
     return 0
+
+
+def _benchmark_first(options: argparse.Namespace) -> int:
+    found: list[tuple[str, dict[str, float]]] = []
+
+    def go() -> None:
+        for name, seconds in first_step.run_all(rounds=options.rounds):
+            found.append((name, seconds))
+            print(f"{name}: first step done after {seconds['first step']:.2f} s", flush=True)
+
+    def tables() -> dict[str, list[str]]:
+        whole = len(found) // len(first_step.CONTESTANTS) * len(first_step.CONTESTANTS)
+        return {"first step summary": first_step.report(found[:whole])} if whole else {}
+
+    return _finish_benchmark(options, go, tables, lambda: {"first step": found})
 
 
 def _benchmark_speed(options: argparse.Namespace) -> int:

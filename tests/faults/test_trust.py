@@ -17,7 +17,7 @@ from seqmodels.training.checkpoint import Checkpoints
 SOURCES = sorted((ROOT / "seqmodels").rglob("*.py"))
 MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "runpy", "zipfile", "imp"}
 CALLS = {"eval", "exec", "compile", "__import__", "system", "popen", "unpack_archive", "extractall", "extract"}
-PROCESSES = {"environment.py": "git, with fixed arguments"}
+PROCESSES = {"environment.py": "git, with fixed arguments", "first_step.py": "this Python, with its own module"}
 """The modules that start a process, and which."""
 
 
