@@ -113,7 +113,9 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "they would exchange. Nothing is trained."
     )
     _add_config(parser, "changes, such as devices.mesh='{data=32, model=8}'")
-    parser.add_argument("--devices", type=_Whole(1), default=8, metavar="N", help="how many (default 8)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--devices", type=_Whole(1), default=8, metavar="N", help="how many (default 8)")
+    which.add_argument("--topology", metavar="SLICE", help="of TPUs, such as v5e:2x4, by their compiler, libtpu")
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:

@@ -1,20 +1,31 @@
 """A training step compiled for many devices that are not there: what each would hold, and what they would exchange."""
 
+import importlib.util
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jax
+from jax.experimental import topologies
 
 from seqmodels.benchmarks.exchanges import Exchange, exchanges
 from seqmodels.benchmarks.report import table
 from seqmodels.cells.base import PyTree
+from seqmodels.errors import UserError, first_line
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.groups import stacked
 from seqmodels.training.step import make_step
 from seqmodels.training.task import Task
 
 MIB: Final = 2**20
+
+_NO_TPU: Final = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
+"""What libtpu would else ask of a machine that holds TPUs, and of its network."""
 
 
 class Plan(NamedTuple):
@@ -25,8 +36,10 @@ class Plan(NamedTuple):
       mesh: devices along each axis.
       batches: how many make a step, one after the other.
       state: bytes of parameters, optimizer and the rest of the state on one device.
-      temporary: bytes of everything else at the worst moment on one device, as compiled for a CPU.
-      exchanges: what the devices send each other in one step.
+      temporary: bytes of everything else at the worst moment on one device, as compiled for it.
+      kind: of device.
+      exchanges: what the devices send each other in one step; None for TPUs, whose compiler cuts exchanges up and mixes
+        them with products.
     """
 
     parameters: int
@@ -34,13 +47,20 @@ class Plan(NamedTuple):
     batches: int
     state: int
     temporary: int
-    exchanges: list[Exchange]
+    kind: str
+    exchanges: list[Exchange] | None
 
 
-def make_plan(task: Task, config: Any) -> Plan:
-    """Compiles the step of a task, for the devices that there are; nothing is computed and no array is made."""
+def make_plan(task: Task, config: Any, devices: Sequence[jax.Device] | None = None) -> Plan:
+    """Compiles the step of a task; nothing is computed and no array is made.
+
+    Args:
+      task: what is trained.
+      config: a config of its kind.
+      devices: that the step is compiled for, as `tpu_devices` gives them; None: those that there are.
+    """
     number = config.training.accumulate
-    placement = Placement(make_mesh(config.devices.mesh), batch_axis=min(number - 1, 1))
+    placement = Placement(make_mesh(config.devices.mesh, devices), batch_axis=min(number - 1, 1))
     placement.check(config.data.batch_size)
     optimizer = config.optimizer.build(config.run.steps)
     averaging = config.training.averaging
@@ -57,8 +77,31 @@ def make_plan(task: Task, config: Any) -> Plan:
         batches=number,
         state=memory.output_size_in_bytes,
         temporary=memory.temp_size_in_bytes,
-        exchanges=exchanges(str(compiled.as_text()), placement.mesh.size),
+        kind=placement.mesh.devices.flat[0].device_kind if devices else "CPU",
+        exchanges=None if devices else exchanges(str(compiled.as_text()), placement.mesh.size),
     )
+
+
+def tpu_devices(topology: str) -> Sequence[jax.Device]:
+    """The TPUs of a slice that need not be there; a program can be compiled for them, and not be run.
+
+    Args:
+      topology: generation and shape, such as "v5e:2x4" or "v5p:4x4x4".
+
+    Raises:
+      UserError: if TPUs' compiler is not installed, or does not know such a slice.
+
+    References:
+      https://docs.jax.dev/en/latest/aot.html
+    """
+    for name, value in _NO_TPU.items():
+        os.environ.setdefault(name, value)
+    if importlib.util.find_spec("libtpu") is None:
+        raise UserError("--topology: the compiler for TPUs is not installed; pip install libtpu (for Linux)")
+    try:
+        return topologies.get_topology_desc(topology, platform="tpu").devices
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"--topology: {topology!r} is no slice of TPUs such as v5e:2x4: {first_line(error)}") from error
 
 
 def _numbers(tree: PyTree) -> int:
@@ -71,16 +114,17 @@ def describe(plan: Plan) -> list[str]:
     lines = [
         f"{plan.parameters:,} parameters on {devices} devices; on each of them",
         f"  state      {plan.state / MIB:,.0f} MiB (parameters, optimizer, carry)",
-        f"  temporary  {plan.temporary / MIB:,.0f} MiB (activations, gradients; as compiled for a CPU)",
-        "exchanges of one step:",
+        f"  temporary  {plan.temporary / MIB:,.0f} MiB (activations, gradients; as compiled for a {plan.kind})",
     ]
-    return lines + table(["", "Devices", "Where", "Times", "MiB each", "MiB in all"], _rows(plan))
+    if plan.exchanges is None:
+        return lines
+    header = ["", "Devices", "Where", "Times", "MiB each", "MiB in all"]
+    return [*lines, "exchanges of one step:", *table(header, _rows(plan.exchanges, outer=int(plan.batches > 1)))]
 
 
-def _rows(plan: Plan) -> Iterator[Sequence[str]]:
-    """Equal exchanges together; small ones in the last row."""
-    outer = int(plan.batches > 1)
-    counted = sorted(Counter(plan.exchanges).items(), key=lambda item: -item[0].size * item[0].times * item[1])
+def _rows(exchanged: list[Exchange], *, outer: int) -> Iterator[Sequence[str]]:
+    """Equal exchanges together; small ones in the last row. `outer` loops are not over time."""
+    counted = sorted(Counter(exchanged).items(), key=lambda item: -item[0].size * item[0].times * item[1])
     small_times = small_size = 0
     for one, number in counted:
         times, size = number * one.times, number * one.times * one.size

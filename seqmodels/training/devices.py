@@ -1,5 +1,6 @@
 """Where batches and state lie."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,13 +14,18 @@ from seqmodels.training.step import TrainState
 from seqmodels.training.tables import Mesh
 
 
-def make_mesh(mesh: Mesh) -> jax.sharding.Mesh:
+def make_mesh(mesh: Mesh, devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
     """The mesh of devices that a config asks for; neighbours share a model.
+
+    Args:
+      mesh: of the config.
+      devices: those that may be taken; None: all that there are.
 
     Raises:
       UserError: if there are not as many devices, or if they cannot work together so.
     """
-    available = jax.device_count()
+    there = jax.devices() if devices is None else devices
+    available = len(there)
     if mesh.model > available:
         raise UserError(f"devices.mesh.model: {mesh.model} devices asked for, {available} available")
     data = available // mesh.model if mesh.data == -1 else mesh.data
@@ -34,7 +40,7 @@ def make_mesh(mesh: Mesh) -> jax.sharding.Mesh:
     if mesh.model > 1 and jax.process_count() > 1 and jax.default_backend() == "cpu":
         # XLA runs exchanges that do not depend on each other in any order, and the processes' might meet crosswise.
         raise UserError("devices.mesh.model: several processes on CPUs can share the batch alone; use 1")
-    return jax.make_mesh((data, mesh.model), (DATA, MODEL), (AxisType.Auto,) * 2, devices=jax.devices()[:wanted])
+    return jax.make_mesh((data, mesh.model), (DATA, MODEL), (AxisType.Auto,) * 2, devices=there[:wanted])
 
 
 class Placement(NamedTuple):

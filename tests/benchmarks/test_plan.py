@@ -1,11 +1,14 @@
 """Steps compiled for many devices that are not there: how they would share them, and what they would exchange."""
 
+import importlib.util
 import json
 
 import pytest
 from small import python, write
 
 from seqmodels.benchmarks.exchanges import Exchange
+from seqmodels.benchmarks.plan import tpu_devices
+from seqmodels.errors import UserError
 
 PLAN = """
 import json, sys
@@ -80,3 +83,24 @@ def test_a_step_of_several_batches_exchanges_the_gradients_of_each(plans):
     assert [(exchange.kind, exchange.times, exchange.loops) for exchange in large] == [("all-reduce", 3, 1)]
     assert any(row.startswith("| all-reduce | 8 | for each batch | 3 |") for row in plan["words"])
     assert plan["temporary"] < 1.1 * plans[0]["temporary"], "one batch after the other"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is not None, reason="the compiler for TPUs is installed")
+def test_without_their_compiler_no_plan_is_made_for_tpus():
+    with pytest.raises(UserError, match=r"--topology: the compiler for TPUs is not installed; pip install libtpu"):
+        tpu_devices("v5e:2x2")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="the compiler for TPUs, libtpu, is not installed"
+)
+def test_a_plan_for_tpus(tmp_path):
+    command = ["-m", "seqmodels.cli", "plan", *write(tmp_path), "data.batch_size=16", "--topology"]
+    done = python(*command, "v5e:2x4")
+    assert done.returncode == 0, done.stderr
+    head, state, temporary = done.stdout.splitlines()
+    assert head.endswith(" parameters on 8 data x 1 model devices; on each of them")
+    assert (state.split()[0], temporary.split()[-4:]) == ("state", ["a", "TPU", "v5", "lite)"])
+    done = python(*command, "v5e:7x1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'v5e:7x1' is no slice of TPUs such as v5e:2x4" in done.stderr
