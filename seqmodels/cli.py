@@ -140,6 +140,8 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     _add_loop(parts.add_parser("loop", help="what the training loop costs beside its steps"))
     _add_devices(parts.add_parser("devices", help="what devices gain that share a batch"))
     _add_first(parts.add_parser("first", help="how long a model takes until its first training step is done"))
+    about = "count the kernels of a training step of an LSTM for an H100; needs no GPU, but its compiler, jax[cuda12]"
+    _add_output(parts.add_parser("kernels", help=about, description=about.capitalize()))
 
 
 def _add_speed(parser: argparse.ArgumentParser) -> None:

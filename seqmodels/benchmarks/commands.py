@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from seqmodels import config as configs
-from seqmodels.benchmarks import first_step, growth, overhead, parallel, precision, report, sharing, speed
+from seqmodels.benchmarks import first_step, growth, kernels, overhead, parallel, precision, report, sharing, speed
 from seqmodels.benchmarks.cases import STANDARD, Case
 from seqmodels.benchmarks.engine_options import engine_of
 from seqmodels.benchmarks.peers import PEERS
@@ -27,6 +29,7 @@ def benchmark(options: argparse.Namespace) -> int:
         "loop": _benchmark_loop,
         "devices": _benchmark_devices,
         "first": _benchmark_first,
+        "kernels": _benchmark_kernels,
     }
     return measures[options.what](options)
 
@@ -65,6 +68,23 @@ def _benchmark_first(options: argparse.Namespace) -> int:
         return {"first step summary": first_step.report(found[:whole])} if whole else {}
 
     return _finish_benchmark(options, go, tables, lambda: {"first step": found})
+
+
+def _benchmark_kernels(options: argparse.Namespace) -> int:
+    jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    found: list[kernels.Kernels] = []
+
+    def go() -> None:
+        for one in kernels.run_all(Case.parse("256,32,512"), ("float32", "bfloat16"), ("scan", "fused:packed")):
+            found.append(one)
+            print(f"{one.name}, {one.dtype}: {' + '.join(map(str, one.each))}", flush=True)
+
+    return _finish_benchmark(
+        options,
+        go,
+        lambda: {"kernels summary": kernels.rows(found)} if found else {},
+        lambda: {"kernels": [one._asdict() for one in found]},
+    )
 
 
 def _benchmark_speed(options: argparse.Namespace) -> int:

@@ -31,23 +31,30 @@ class Contestant(NamedTuple):
       run: does the step and waits for it.
       gradients: does it and brings the result into our layout, in float64.
       compiled: what XLA made of it; None where it is not XLA's.
+      compile_for: compiles it for the device of a sharding, which need not be there; None likewise.
     """
 
     run: Callable[[], object]
     gradients: Callable[[], Gradients]
     compiled: Any
+    compile_for: Callable[[jax.sharding.Sharding], Any] | None = None
 
 
 def jax_step(loss: Callable[[Any, jax.Array], jax.Array], params: Any, xs: jax.Array, to_ours: Any) -> Contestant:
     """A contestant from a loss of parameters and inputs; `to_ours` brings gradients into the layout of ours."""
-    compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(params, xs).compile()
+    step = jax.grad(loss, argnums=(0, 1))
+    compiled = jax.jit(step).lower(params, xs).compile()
 
     def gradients() -> Gradients:
         slopes, xs_slopes = compiled(params, xs)
         found = {**to_ours(slopes), "xs": xs_slopes}
         return {key: np.asarray(jnp.asarray(value, jnp.float32), np.float64) for key, value in found.items()}
 
-    return Contestant(lambda: jax.block_until_ready(compiled(params, xs)), gradients, compiled)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    def compile_for(place: jax.sharding.Sharding) -> Any:
+        shapes = jax.eval_shape(lambda *given: given, params, xs)
+        return jax.jit(step, in_shardings=place, out_shardings=place).lower(*shapes).compile()
+
+    return Contestant(lambda: jax.block_until_ready(compiled(params, xs)), gradients, compiled, compile_for)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
 
 
 def _weighted(ys: jax.Array, weights: jax.Array) -> jax.Array:

@@ -9,14 +9,14 @@ from seqmodels.errors import UserError
 
 
 def engine_of(text: str) -> Engine:
-    """The engine of a name, or of a name with its option `unroll`, the steps in one turn of its loop.
+    """The engine of a name, or of a name with an option: `unroll`, the steps in one turn of its loop, or `packed`.
 
     Raises:
       UserError: if there is no such engine, or it has no such option.
 
     Example:
-      >>> engine_of("fused:unroll=4").unroll
-      4
+      >>> engine_of("fused:unroll=4").unroll, engine_of("fused:packed").packed
+      (4, True)
     """
     name, colon, option = text.partition(":")
     engine: Any = ENGINES.get(name)  # some have the option, the class of all has not
@@ -24,9 +24,11 @@ def engine_of(text: str) -> Engine:
         raise UserError(f"there is no {name!r} to measure; there are {', '.join(map(repr, ENGINES))}")
     if colon:
         unroll = re.fullmatch(r"unroll=([1-9]\d*)", option)
-        if unroll is None or not hasattr(engine, "unroll"):
-            having = ", ".join(f"{name}:unroll=4" for name, engine in ENGINES.items() if hasattr(engine, "unroll"))
-            raise UserError(f"--engine {text}: there is no such option; those that there are look like {having}")
-        engine = dataclasses.replace(engine, unroll=int(unroll[1]))
+        changes = {"packed": True} if option == "packed" else {"unroll": int(unroll[1])} if unroll else {"": None}
+        if not all(hasattr(engine, key) for key in changes):
+            known = ("unroll=4", "packed")
+            having = (f"{n}:{o}" for n, e in ENGINES.items() for o in known if hasattr(e, o.partition("=")[0]))
+            raise UserError(f"--engine {text}: there is no such option; there are {', '.join(having)}")
+        engine = dataclasses.replace(engine, **changes)
     made: Engine = engine
     return made

@@ -56,7 +56,7 @@ def exchanges(program: str, devices: int) -> list[Exchange]:
       >>> exchanges(text, devices=8)
       [Exchange(kind='all-gather', devices=4, size=32, times=5, loops=1)]
     """
-    computations, entry = _computations(program)
+    by_name, entry = computations(program)
     times: dict[str, int] = defaultdict(int)
     loops: dict[str, int] = defaultdict(int)
     waiting = [(entry, 1, 0)]
@@ -64,7 +64,7 @@ def exchanges(program: str, devices: int) -> list[Exchange]:
         name, number, depth = waiting.pop()
         times[name] += number
         loops[name] = max(loops[name], depth)
-        for line in computations.get(name, ()):
+        for line in by_name.get(name, ()):
             is_loop = " while(" in line
             known = _TURNS.search(line) if is_loop else None
             turns = int(known[1]) if known else 1
@@ -72,13 +72,13 @@ def exchanges(program: str, devices: int) -> list[Exchange]:
             waiting += [(other, number * turns, depth + is_loop) for other in called]
     return [
         Exchange(found["kind"], _group(line, devices), _size(found["result"]), times[name], loops[name])
-        for name, lines in computations.items()
+        for name, lines in by_name.items()
         for line in lines
         if times[name] and (found := _EXCHANGE.search(line))
     ]
 
 
-def _computations(program: str) -> tuple[dict[str, list[str]], str]:
+def computations(program: str) -> tuple[dict[str, list[str]], str]:
     """The lines of every computation, and which one is the first."""
     found: dict[str, list[str]] = {}
     entry = name = ""

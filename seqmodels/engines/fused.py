@@ -31,6 +31,8 @@ class Fused(Engine):
       cap: each element of the gradient that step t hands to hₜ₋₁ through the recurrent product is held within ±cap,
         so that it cannot explode on its way through time; None: left as it is, and gradients are exact.
       unroll: steps in one turn of the compiled loops.
+      packed: what each step leaves is written to one array for all that have one shape, not to one for each gate.
+        None: on GPUs, where writing takes a kernel for each array (docs/benchmarks.md); a CPU reads it more slowly.
 
     Example:
       >>> import seqmodels as sm
@@ -50,6 +52,7 @@ class Fused(Engine):
     save: Literal["preactivations", "states"] = "preactivations"
     cap: float | None = None
     unroll: int = 1
+    packed: bool | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
@@ -57,6 +60,11 @@ class Fused(Engine):
             raise ValueError(f"save must be 'preactivations' or 'states' (got {self.save!r})")
         if self.cap is not None and not self.cap > 0:
             raise ValueError(f"cap must be above 0 (got {self.cap})")
+
+    @property
+    def packs(self) -> bool:
+        """Whether outputs of a loop are packed, on the devices that JAX takes by default."""
+        return jax.default_backend() == "gpu" if self.packed is None else self.packed
 
     def run(self, cell: GatedCell, params: PyTree, inputs: Inputs, observe: Observe) -> tuple[PyTree, PyTree, Array]:
         """Runs any gated cell; `observe` must be linear."""
@@ -90,7 +98,9 @@ def _forward(plan: Plan, given: Given, fixed: Fixed, keep: Any) -> tuple[PyTree,
         return state, keep(state, u_t, r_t)
 
     us = plan.project(given.params, given.xs)
-    last, kept = loop(body, given.state, (us, given.noise_ts, fixed), unroll=plan.engine.unroll)
+    last, kept = loop(
+        body, given.state, (us, given.noise_ts, fixed), unroll=plan.engine.unroll, packed=plan.engine.packs
+    )
     return last, kept, us
 
 
@@ -156,7 +166,9 @@ def _recurrence_backward(
 
     start = (last_bar, zeros(given.gate_params), zeros(given.fresh))
     at = (us, rs, before, given.noise_ts, fixed, emitted_bar)
-    (state_bar, gate_params_bar, fresh_bar), once = loop(body, start, at, reverse=True, unroll=plan.engine.unroll)
+    (state_bar, gate_params_bar, fresh_bar), once = loop(
+        body, start, at, reverse=True, unroll=plan.engine.unroll, packed=plan.engine.packs
+    )
     us_bar, rs_bar, noise_bar = once.tree()
     params_bar, xs_bar = project_t(us_bar)
     params_bar = add(params_bar, recur_t(rs_bar)[0])

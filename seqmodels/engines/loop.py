@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, PyTree
+from seqmodels.engines.packing import Packing
 
 Body = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
 
@@ -22,7 +23,9 @@ def zero_after(x: Array) -> Array:
     return jnp.where(jnp.isfinite(first), first * 0, jnp.zeros_like(first))  # x * 0 is not folded: it might be NaN
 
 
-def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll: int = 1) -> tuple[PyTree, PyTree]:
+def loop(
+    body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll: int = 1, packed: bool = False
+) -> tuple[PyTree, PyTree]:
     """`jax.lax.scan` whose stacked outputs take up memory from the first step on, and not before.
 
     XLA fills the output buffers of a `lax.scan` with a constant, which it puts at the start of the whole program: the
@@ -35,6 +38,7 @@ def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll
       xs: leaves [T, ...]; at least one.
       reverse: from the last step to the first; outputs stay at their input positions.
       unroll: steps in one turn of the compiled loop.
+      packed: outputs of one shape and type are written to one array.
 
     Returns:
       `(carry, ys)`, with leaves of `ys` [T, ...].
@@ -46,17 +50,21 @@ def loop(body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll
     leaves = jax.tree.leaves(xs)
     steps = leaves[0].shape[0]
     seed = zero_after(leaves[0])
-    y_t = jax.eval_shape(body, carry, one_step(xs))[1]
-    buffers = jax.tree.map(lambda y: jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)), y_t)
+    y_like = jax.eval_shape(body, carry, one_step(xs))[1]
+    packing = Packing.of(y_like, apart=not packed)
+    buffers = [jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)) for y in jax.eval_shape(packing.pack, y_like)]
     if steps == 0:
-        return carry, buffers
+        return carry, packing.unpack(buffers)
 
-    def turn(n: Array, carries: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+    def turn(n: Array, carries: tuple[PyTree, list[Array]]) -> tuple[PyTree, list[Array]]:
         carry, buffers = carries
         t = steps - 1 - n if reverse else n
         carry, y_t = body(carry, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, t, 0, keepdims=False), xs))
-        put = jax.tree.map(lambda buffer, y: jax.lax.dynamic_update_index_in_dim(buffer, y, t, 0), buffers, y_t)
+        put = [
+            jax.lax.dynamic_update_index_in_dim(buffer, y, t, 0)
+            for buffer, y in zip(buffers, packing.pack(y_t), strict=True)
+        ]
         return carry, put
 
     carry, buffers = jax.lax.fori_loop(0, steps, turn, (carry, buffers), unroll=unroll)
-    return carry, buffers
+    return carry, packing.unpack(buffers)

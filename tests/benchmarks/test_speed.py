@@ -31,7 +31,7 @@ def test_every_library_does_the_same_work(name):
     assert contestants.error(PEERS[name](data, "float32").gradients(), expected) < 1e-5
 
 
-@pytest.mark.parametrize("engine", ["scan", "fused:unroll=2", "chunked"])
+@pytest.mark.parametrize("engine", ["scan", "fused:unroll=2", "fused:packed", "chunked"])
 def test_so_do_ours(engine):
     data = Data.of(TINY)
     assert contestants.error(contestants.ours(data, "float32", engine).gradients(), contestants.reference(data)) < 1e-5
@@ -173,7 +173,7 @@ def test_the_command(tmp_path, capsys):
         pytest.param(["--dtype", "tf32"], "--dtype tf32 is for GPUs", marks=NO_GPU),
         (["--engine", "warp"], "no 'warp' to measure"),
         (["--engine", "fused:unroll=0"], "--engine fused:unroll=0: there is no such option"),
-        (["--engine", "chunked:unroll=2"], "those that there are look like scan:unroll=4, fused:unroll=4"),
+        (["--engine", "chunked:unroll=2"], "there are scan:unroll=4, fused:unroll=4, fused:packed"),
         (["--write", "nowhere.md", "--peer", "none"], "nowhere.md: no such file"),
     ],
 )

@@ -18,12 +18,25 @@ LENGTHS = np.array([STEPS, 4, 0])
 RESETS = np.arange(3 * STEPS).reshape(3, STEPS) % 5 == 2
 
 
-@pytest.mark.parametrize("engine", [Fused(save="states"), Fused(unroll=3), Fused(cap=1e9)], ids=repr)
+@pytest.mark.parametrize(
+    "engine", [Fused(save="states"), Fused(unroll=3), Fused(cap=1e9), Fused(packed=True)], ids=repr
+)
 def test_options_do_not_change_the_numbers(engine, x64):
-    for cell in (sm.LSTM(HIDDEN, peepholes=True), sm.GRU(HIDDEN)):
+    for cell in (sm.LSTM(HIDDEN, peepholes=True), sm.Zoneout(sm.GRU(HIDDEN), 0.5), sm.SLSTM(HIDDEN, heads=2)):
         given = problem(cell)
         expected = run(cell, given, LENGTHS, RESETS, method="scan", reverse=True)
         assert_close(run(cell, given, LENGTHS, RESETS, method=engine, reverse=True), expected, np.float64)
+
+
+@pytest.mark.parametrize(("backend", "size", "writes"), [("cpu", 9, 6), ("gpu", 10, 1), ("tpu", 11, 6)])
+def test_what_a_step_leaves_is_packed_on_gpus(backend, size, writes, monkeypatch):
+    """An LSTM's c, h and four gates; of sizes of their own, since JAX remembers what it has traced."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    cell = sm.LSTM(size)
+    params, xs = cell.init(jax.random.key(0), 3), jnp.ones((2, STEPS, 3))
+    loss = jax.jit(lambda params: sm.unroll(cell, params, xs, method="fused")[1].sum())
+    forwards = jax.jit(lambda params: jax.vjp(loss, params)[1]).lower(params).compile().as_text()
+    assert forwards.count(" dynamic-update-slice(") == writes
 
 
 def test_the_cap_by_hand(x64):
