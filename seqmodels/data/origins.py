@@ -25,7 +25,7 @@ class Origin(NamedTuple):
     Attributes:
       name: of the series.
       past: float32 [L, C], the last values, scaled.
-      covariates: float32 [L + H, K], scaled.
+      covariates: float32 [L + H, K], scaled; in the H steps to come 0 for those not known beforehand.
       location: float64 [C]; values in their own unit are z · scale + location.
       scale: float64 [C].
       dates: [H] of the steps to come, in the form of the table; fewer where the calendar ends, none if not known.
@@ -65,7 +65,7 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
       given: of kind ".csv".
       columns: as in training, all targets and covariates named, and the frequency; without a column that tells series
         apart one that is called "series" does.
-      scaling: of training; a series that training had not is scaled by its own values.
+      scaling: of training; a series that training had not is scaled by its own values up to the last target.
       context: L.
       horizon: H.
 
@@ -77,19 +77,13 @@ def origins_of(given: Input, columns: Columns, scaling: Scaling, *, context: int
     header = next(filter(None, csv.reader(io.StringIO(text))), [])
     if columns.series is None and _SERIES in map(str.strip, header):
         columns = columns._replace(series=_SERIES)
-    columns = columns._replace(open_ahead=True)
-    panel = read_panel(text, given.place, given.place, columns, lambda steps: (steps, steps, steps))
+    panel = read_panel(text, given.place, given.place, columns)
     own = Scaler.fit(panel, scaling.kind)
     for number, series in enumerate(panel.series):
         row = scaling.rows.get(series.name)
         scaler = [part[number] for part in own] if row is None else [part[row] for part in scaling.scaler]
         origin = _origin(given.place, series, scaler, columns, context, horizon)
-        yield origin._replace(dates=_to_come(series.dates, _end(series), panel.frequency, horizon))
-
-
-def _end(series: Series) -> int:
-    """The steps up to the last one of which a target is known."""
-    return int(np.flatnonzero(series.observed.any(axis=1))[-1]) + 1
+        yield origin._replace(dates=_to_come(series.dates, series.ends[0], panel.frequency, horizon))
 
 
 def _to_come(dates: tuple[str, ...], end: int, frequency: str | None, horizon: int) -> tuple[str, ...]:
@@ -103,7 +97,7 @@ def _to_come(dates: tuple[str, ...], end: int, frequency: str | None, horizon: i
 
 def _origin(place: str, series: Series, scaler: list[Numbers], columns: Columns, context: int, horizon: int) -> Origin:
     """The end of one series, without its dates; `scaler` holds the numbers of that series."""
-    end = _end(series)
+    end = series.ends[0]
     to_come = len(series.values) - end
     if end < context:
         raise DataError(f"{place}: series {series.name!r} has {end:,} steps; the model looks back on {context:,}")

@@ -87,7 +87,7 @@ class Panel:
         return fingerprint(
             self.targets,
             self.covariates,
-            self.past_covariates,
+            *filter(None, [self.past_covariates]),  # without any, as before there were such
             (one.name for one in self.series),
             *((f"{array.shape}", array.tobytes().decode("latin-1")) for group in arrays for array in group),
         )
@@ -129,7 +129,7 @@ def filled(values: Numbers) -> Numbers:
 
 
 def hide_ahead(covariates: npt.NDArray[np.float32], context: int, number: int) -> npt.NDArray[np.float32]:
-    """Puts 0, the mean of what is scaled, for covariates that are known only once their step has passed.
+    """Puts 0, the mean of what has been scaled, for covariates that are known only once their step has passed.
 
     Args:
       covariates: scaled, [..., L + H, K].

@@ -34,7 +34,6 @@ class Columns(NamedTuple):
       frequency: the time between two rows, such as "15min", "1h", "1d", "1w", "1mo"; None: that of most of them, if
         there is one; "any": it is not checked.
       missing: "error" refuses missing values, "forward" lets the last one before stand for them.
-      open_ahead: lets missing targets and past covariates be whatever `missing` says, as those of steps to come are.
     """
 
     date: str | None = None
@@ -44,7 +43,6 @@ class Columns(NamedTuple):
     past_covariates: tuple[str, ...] = ()
     frequency: str | None = None
     missing: str = "error"
-    open_ahead: bool = False
 
     @property
     def read_beside(self) -> tuple[str, ...]:
@@ -80,7 +78,7 @@ def from_csv(path: Path, columns: Columns, *, valid_share: float, test_share: fl
 
 
 def read_panel(
-    text: str, where: str, name: str, columns: Columns, ends: Callable[[int], tuple[int, int, int]]
+    text: str, where: str, name: str, columns: Columns, ends: Callable[[int], tuple[int, int, int]] | None = None
 ) -> Panel:
     """Makes a panel of the text of a table.
 
@@ -89,7 +87,9 @@ def read_panel(
       where: the file, for errors.
       name: of the panel.
       columns: which hold what.
-      ends: where the splits of a series of so many steps end; what is beyond the last end is left out.
+      ends: where the splits of a series of so many steps end; what is beyond the last end is left out. None: all is
+        training up to the last step with a target, and test are the steps to come, behind it. Then missing targets and
+        past covariates are filled, whatever `columns.missing` says, and past covariates of steps to come not looked at.
 
     Raises:
       DataError: as for `from_csv`.
@@ -99,7 +99,7 @@ def read_panel(
     lines = _lines(text, where)
     _, header = next(lines)
     targets = _check_header(where, header, columns)
-    groups = _groups(lines, header, columns, targets)
+    groups = _groups(lines, header, columns, targets, (*targets, *columns.past_covariates) if ends is None else ())
     if not groups:
         raise DataError(f"{where}: there are no rows below the names of the columns")
     frequency = None if columns.date is None else _checked_frequency(groups.values(), columns.date, columns.frequency)
@@ -154,11 +154,14 @@ def _check_header(where: str, header: Sequence[str], columns: Columns) -> tuple[
 
 
 def _groups(
-    lines: Iterator[tuple[str, list[str]]], header: Sequence[str], columns: Columns, targets: tuple[str, ...]
+    lines: Iterator[tuple[str, list[str]]],
+    header: Sequence[str],
+    columns: Columns,
+    targets: tuple[str, ...],
+    may_lack: tuple[str, ...],
 ) -> dict[str, list[_Row]]:
-    """The rows of each series, in the order of the file."""
+    """The rows of each series, in the order of the file; columns that may lack values are not asked for them."""
     places = [(name, header.index(name)) for name in (*targets, *columns.read_beside)]
-    may_lack = (*targets, *columns.past_covariates) if columns.open_ahead else ()
     date = None if columns.date is None else header.index(columns.date)
     key = None if columns.series is None else header.index(columns.series)
     groups: dict[str, list[_Row]] = {}
@@ -188,7 +191,7 @@ def _number(cell: str, where: str, name: str, missing: str) -> float:
     except ValueError as error:
         raise DataError(
             f"{where}: column {name!r}: not a number (got {cell!r}); correct it, or name the columns to read with "
-            "data.targets and data.covariates, and one of dates with data.date_column"
+            "data.targets, data.covariates and data.past_covariates, and one of dates with data.date_column"
         ) from error
     if not math.isfinite(number):
         raise DataError(f"{where}: column {name!r}: not a finite number (got {cell!r}); correct it")
@@ -206,26 +209,33 @@ def _series(
     rows: list[_Row],
     columns: Columns,
     targets: tuple[str, ...],
-    ends: Callable[[int], tuple[int, int, int]],
+    ends: Callable[[int], tuple[int, int, int]] | None,
 ) -> Series:
     """One series, its missing values filled."""
     name = key or (targets[0] if len(targets) == 1 else "all rows")
+    number = len(targets)
     numbers: Numbers = np.array([row.numbers for row in rows], np.float64)
+    if ends is None:
+        known = len(rows) - int(np.argmax((~np.isnan(numbers[::-1, :number])).any(axis=1)))
+        numbers[known:, number + len(columns.covariates) :] = np.nan
+        borders = known, known, len(rows)
+    else:
+        borders = ends(len(rows))
     there = ~np.isnan(numbers)
-    borders = ends(len(rows))
     for column, seen in zip((*targets, *columns.read_beside), there.T, strict=True):
         of = f" of series {key!r}" if key else ""
         if not seen.any():
             raise DataError(f"{where}: column {column!r}{of} has no value at all; leave it out")
         if borders[0] > 0 and not seen[: borders[0]].any():
+            steps = "steps up to the last target" if ends is None else "steps to learn from"
+            remedy = "put one in" if ends is None else "leave it out, or lower data.valid_share and data.test_share"
             raise DataError(
                 f"{rows[int(seen.argmax())].where}: the first value of column {column!r}{of} comes after the "
-                f"{borders[0]:,} steps to learn from; leave it out, or lower data.valid_share and data.test_share"
+                f"{borders[0]:,} {steps}; {remedy}"
             )
     if len(rows) < borders[-1]:
         raise DataError(f"{where}: {len(rows):,} rows, but {borders[-1]:,} are needed; restore the original file")
     numbers, there = filled(numbers)[: borders[-1]], there[: borders[-1]]
-    number = len(targets)
     dates = () if columns.date is None else tuple(row.date for row in rows[: borders[-1]])
     return Series(name, numbers[:, :number], there[:, :number], numbers[:, number:], borders, dates)
 

@@ -275,6 +275,18 @@ def test_past_covariates_are_read_up_to_the_last_value_and_not_beyond_it(tmp_pat
         assert lacking != asked
 
 
+def test_a_new_series_is_scaled_without_what_comes_after_its_last_value(tmp_path):
+    _, params, model = ready("forecasting", tmp_path, 'data.targets=["load"]', 'data.past_covariates=["heat"]')
+    known = [f"other,{n},{n % 3}" for n in range(9)]
+
+    def asked(*to_come):
+        return answers(model, params, Input("new.csv", ".csv", ["series,load,heat", *known, *to_come]))
+
+    assert asked("other,,90", "other,,99") == asked("other,,") == asked()
+    with pytest.raises(DataError, match=r"column 'heat' of series 'bare' has no value at all"):
+        asked(*(f"bare,{n}," for n in range(9)), "bare,,5")
+
+
 def test_missing_targets_are_filled_by_the_last_one(tmp_path):
     _, params, model = ready("forecasting", tmp_path)
     gap = ["load,heat", *(f"{n},{n % 3}" for n in range(6)), ",1", "7,2", "8,0"]
