@@ -109,8 +109,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Compiles a training step for many devices, which need not be there, and says what each would hold and what "
-        "they would exchange. Nothing is trained."
+        "Compiles a training step for many devices, which need not be there, and says what each would hold and (but of "
+        "TPUs) what they would exchange. Nothing is trained."
     )
     _add_config(parser, "changes, such as devices.mesh='{data=32, model=8}'")
     which = parser.add_mutually_exclusive_group()
@@ -132,7 +132,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_benchmark(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Measures speed and memory on this machine. Everything is measured in turns, in one process."
+    parser.description = "Measures speed and memory; what is compared is measured in turns."
     parts = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     _add_speed(parts.add_parser("speed", help="an LSTM's training step, by engine, against other libraries"))
     _add_growth(parts.add_parser("growth", help="how time and memory of a training step grow with its sizes"))
@@ -163,7 +163,7 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         "--engine",
         action="append",
         metavar="NAME",
-        help="an engine of ours, also NAME:unroll=N with N steps in one turn of its loop (default: scan and fused)",
+        help="one of ours, also NAME:unroll=N with N steps in a turn, or fused:packed (default: scan, fused)",
     )
     parser.add_argument(
         "--peer", action="append", metavar="NAME", help="another library (default: all); none: no other"
@@ -221,9 +221,9 @@ def _add_devices(parser: argparse.ArgumentParser) -> None:
 
 def _add_first(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Times how long a language model of the sizes of configs/char_lm.toml takes from nothing but imports to the "
-        "end of its first training step, compilation included: ours and flax's, each in a new process, in turns. "
-        "Ctrl-C keeps what is done."
+        "Times how long a language model of the sizes of configs/char_lm.toml takes from its parameters to the end of "
+        "its first training step, compilation included: ours and flax's, each in a new process, in turns. Ctrl-C keeps "
+        "what is done."
     )
     parser.add_argument("--rounds", type=_Whole(1), default=7, help="measurements of each (default 7)")
     _add_output(parser)

@@ -179,12 +179,12 @@ def _finish_benchmark(
         go()
     except KeyboardInterrupt:
         status = exit_code(signal.SIGINT)
+    if options.json:
+        Path(options.json).write_text(report.as_json(samples()), encoding="utf-8")
     for name, lines in tables().items():
         if name.endswith("summary"):
             for line in lines:
                 print(line, flush=True)
         if options.write:
             report.put(Path(options.write), name, lines)
-    if options.json:
-        Path(options.json).write_text(report.as_json(samples()), encoding="utf-8")
     return status

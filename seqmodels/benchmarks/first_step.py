@@ -94,7 +94,7 @@ CONTESTANTS: Final[dict[str, Callable[[Sizes], tuple[Init, Logits]]]] = {
 
 
 def seconds_to_first_step(name: str, sizes: Sizes = Sizes()) -> dict[str, float]:  # noqa: B008 (a tuple)
-    """From nothing but imports to the end of the first step: parameters, compilation, loss, gradients, Adam.
+    """From a process in which JAX has started to the end of the first step: parameters, compilation, gradients, Adam.
 
     Everyone's parameters are made under jit, which is faster for all.
 

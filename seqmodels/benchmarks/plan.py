@@ -99,6 +99,8 @@ def tpu_devices(topology: str) -> Sequence[jax.Device]:
     if importlib.util.find_spec("libtpu") is None:
         raise UserError("--topology: the compiler for TPUs is not installed; pip install libtpu (for Linux)")
     try:
+        if not topology:
+            raise ValueError("it is empty")
         return topologies.get_topology_desc(topology, platform="tpu").devices
     except (ValueError, RuntimeError) as error:
         raise UserError(f"--topology: {topology!r} is no slice of TPUs such as v5e:2x4: {first_line(error)}") from error

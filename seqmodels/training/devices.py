@@ -40,7 +40,12 @@ def make_mesh(mesh: Mesh, devices: Sequence[jax.Device] | None = None) -> jax.sh
     if mesh.model > 1 and jax.process_count() > 1 and jax.default_backend() == "cpu":
         # XLA runs exchanges that do not depend on each other in any order, and the processes' might meet crosswise.
         raise UserError("devices.mesh.model: several processes on CPUs can share the batch alone; use 1")
-    return jax.make_mesh((data, mesh.model), (DATA, MODEL), (AxisType.Auto,) * 2, devices=there[:wanted])
+    try:
+        return jax.make_mesh((data, mesh.model), (DATA, MODEL), (AxisType.Auto,) * 2, devices=there[:wanted])
+    except (AssertionError, NotImplementedError) as error:  # of TPUs, whose place in the slice matters
+        raise UserError(
+            f"devices.mesh: {data} x {mesh.model} devices are no part of these {available} that hangs together; use all"
+        ) from error
 
 
 class Placement(NamedTuple):

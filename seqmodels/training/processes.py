@@ -94,10 +94,13 @@ def _own_devices() -> list[int] | None:
     Of the GPUs of a machine JAX takes one for each process that Slurm or MPI has started, even if there is no other.
     """
     given = os.environ
-    alone = given.get("SLURM_STEP_NUM_NODES", "") == given.get("SLURM_NTASKS") or (
-        given.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
-    )
-    return [] if alone and "JAX_LOCAL_DEVICE_IDS" not in given else None
+    if "JAX_LOCAL_DEVICE_IDS" in given:
+        return None
+    on_this_machine = given.get("OMPI_COMM_WORLD_LOCAL_SIZE")  # asked first: mpirun may have been started by Slurm
+    if on_this_machine is not None:
+        return [] if on_this_machine == "1" else None
+    tasks = given.get("SLURM_NTASKS")
+    return [] if tasks is not None and tasks == given.get("SLURM_STEP_NUM_NODES") else None
 
 
 def leads() -> bool:

@@ -1,11 +1,13 @@
 """The files that start a run on a cluster, with stand-ins for the cluster's own commands."""
 
+import contextlib
 import itertools
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ LAUNCH = ROOT / "scripts" / "launch"
 JOB = "4711"
 
 SRUN = """#!/bin/bash
-# Two tasks on two nodes, which are this machine; as srun it ends with the largest code, and with all if one fails.
+# Two tasks on two nodes, which are this machine; as srun it ends with the largest code.
 [ "$1" = --kill-on-bad-exit=1 ] || exit 99
 shift
 export SLURM_NTASKS=2 SLURM_STEP_NUM_NODES=2 SLURM_STEP_NODELIST=127.0.0.1,127.0.0.2 SLURM_LOCALID=0
@@ -61,16 +63,48 @@ def asked(folder):
     return path.read_text().splitlines() if path.exists() else []
 
 
+class Job:
+    """A command of a cluster, on this machine; a context manager that leaves no process of it behind."""
+
+    def __init__(self, command, env, output):
+        self.output = output
+        with open(output, "w", encoding="utf-8") as file:
+            self.child = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def ends(self):
+        """Waits for its end: the exit code."""
+        return self.child.wait(DEADLINE)
+
+    def waits_for(self, moment):
+        """Waits for a moment that must come before the end."""
+        deadline = time.monotonic() + DEADLINE
+        while not moment():
+            assert self.child.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.01)
+
+    @property
+    def said(self):
+        return self.output.read_text(encoding="utf-8")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        with contextlib.suppress(ProcessLookupError):  # all have ended
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+
+
 def start(script, *train, env):
-    return subprocess.Popen(
-        ["bash", str(LAUNCH / script), *train], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    return Job(["bash", str(LAUNCH / script), *train], env, Path(env["RECORD"]).with_name("output"))
 
 
 def test_a_job_of_slurm_trains_in_all_its_processes(cluster, tmp_path):
-    job = start("slurm.sh", *arguments("slurm"), env=cluster(srun=SRUN, scontrol=RECORDING))
-    said, _ = job.communicate(timeout=DEADLINE)
-    assert job.returncode == 0, said.decode()
+    with start("slurm.sh", *arguments("slurm"), env=cluster(srun=SRUN, scontrol=RECORDING)) as job:
+        assert job.ends() == 0, job.said
     assert asked(tmp_path) == []
     assert_same_losses(run_of("slurm"))
 
@@ -79,16 +113,13 @@ def test_a_job_of_slurm_trains_in_all_its_processes(cluster, tmp_path):
 def test_a_job_of_slurm_whose_time_is_over_is_saved_and_queued_again(cluster, tmp_path):
     run = run_of("slurm_stopped")
     env = cluster(srun=SRUN, scontrol=RECORDING)
-    job = start("slurm.sh", *arguments(run.name), env=env)
-    while not (run / "checkpoints" / "000000010").exists():
-        assert job.poll() is None, job.communicate()[0].decode()
-    os.kill(int((tmp_path / "asked.tasks").read_text()), signal.SIGTERM)
-    said, _ = job.communicate(timeout=DEADLINE)
-    assert job.returncode == 128 + signal.SIGTERM, said.decode()
+    with start("slurm.sh", *arguments(run.name), env=env) as job:
+        job.waits_for((run / "checkpoints" / "000000010").exists)
+        os.kill(int((tmp_path / "asked.tasks").read_text()), signal.SIGTERM)
+        assert job.ends() == 128 + signal.SIGTERM, job.said
     assert asked(tmp_path) == ["requeue", JOB]
-    job = start("slurm.sh", *arguments(run.name), env=env)
-    said, _ = job.communicate(timeout=DEADLINE)
-    assert job.returncode == 0, said.decode()
+    with start("slurm.sh", *arguments(run.name), env=env) as job:
+        assert job.ends() == 0, job.said
     assert_same_losses(run)
 
 
@@ -98,9 +129,8 @@ def test_a_job_of_slurm_whose_time_is_over_is_saved_and_queued_again(cluster, tm
 )
 def test_a_job_of_slurm_is_queued_again_if_that_may_help(cluster, tmp_path, code, begun, again):
     env = cluster(srun=f"#!/bin/bash\nexit {code}\n", scontrol=RECORDING) | {"SLURM_RESTART_COUNT": str(begun)}
-    job = start("slurm.sh", "a.toml", env=env)
-    job.communicate(timeout=DEADLINE)
-    assert job.returncode == code
+    with start("slurm.sh", "a.toml", env=env) as job:
+        assert job.ends() == code
     assert asked(tmp_path) == (["requeue", JOB] if again else [])
 
 
@@ -120,13 +150,16 @@ with joined(Joining(detected=True)):
         pytest.param(1, {}, ["0", "1"], marks=pytest.mark.faults),
     ],
 )
-def test_a_process_alone_on_its_node_has_all_its_gpus(cluster, nodes, changes, devices):
-    tasks = []
+def test_a_process_alone_on_its_node_has_all_its_gpus(cluster, tmp_path, nodes, changes, devices):
     env = cluster() | {"SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_NODES": str(nodes)}
-    for place in (0, 1):
-        own = {"SLURM_PROCID": str(place), "SLURM_LOCALID": str(place if nodes == 1 else 0), **changes}
-        tasks.append(subprocess.Popen([sys.executable, "-c", DEVICES], env=env | own, stdout=subprocess.PIPE))
-    assert [task.communicate(timeout=DEADLINE)[0].decode().strip() for task in tasks] == devices
+    with contextlib.ExitStack() as stack:
+        tasks = []
+        for place in (0, 1):
+            own = {"SLURM_PROCID": str(place), "SLURM_LOCALID": str(place if nodes == 1 else 0), **changes}
+            job = Job([sys.executable, "-c", DEVICES], env | own, tmp_path / f"output-{place}")
+            tasks.append(stack.enter_context(job))
+        assert [task.ends() for task in tasks] == [0, 0], [task.said for task in tasks]
+        assert [task.said.splitlines()[-1] for task in tasks] == devices
 
 
 def jobset():
@@ -153,33 +186,27 @@ def test_the_pods_of_a_jobset_meet_where_it_says():
 
 
 @pytest.mark.faults
-def test_the_pods_of_a_jobset_train(cluster):
+def test_the_pods_of_a_jobset_train(cluster, tmp_path):
     name, job = jobset()
     (container,) = job["template"]["spec"]["template"]["spec"]["containers"]
     run, port = run_of("jobset"), free_port()
     command = container["args"][0].replace("/shared/configs/char_lm.toml", str(folder() / "small.toml"))
     command = command.replace(f"{name}-{job['name']}-0-0.{name}:1234", f"127.0.0.1:{port}")
     command = command.replace("run.dir=/shared/runs data.batch_size=1024", shlex.join(arguments(run.name)[1:]))
-    pods = [
-        subprocess.Popen(
-            [*container["command"], command],
-            cwd=ROOT,
-            env=cluster() | {"JOB_COMPLETION_INDEX": str(index)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for index in (0, 1)
-    ]
-    said = [pod.communicate(timeout=DEADLINE)[0].decode() for pod in pods]
-    assert [pod.returncode for pod in pods] == [0, 0], said
+    with contextlib.ExitStack() as stack:
+        pods = []
+        for index in (0, 1):
+            env = cluster() | {"JOB_COMPLETION_INDEX": str(index)}
+            pod = Job([*container["command"], command], env, tmp_path / f"output-{index}")
+            pods.append(stack.enter_context(pod))
+        assert [pod.ends() for pod in pods] == [0, 0], [pod.said for pod in pods]
     assert_same_losses(run)
 
 
 def test_the_hosts_of_a_tpu_slice_are_told_what_was_said(cluster, tmp_path):
     settings = ["configs/char_lm.toml", "run.dir=/shared/my runs", 'model.cell={name="gru", hidden_size=8}']
-    job = start("tpu_pod.sh", "pod", "us-west4-8a", *settings, env=cluster(gcloud=RECORDING))
-    said, _ = job.communicate(timeout=DEADLINE)
-    assert job.returncode == 0, said.decode()
+    with start("tpu_pod.sh", "pod", "us-west4-8a", *settings, env=cluster(gcloud=RECORDING)) as job:
+        assert job.ends() == 0, job.said
     *where, command = asked(tmp_path)
     assert where == ["compute", "tpus", "tpu-vm", "ssh", "pod", "--zone=us-west4-8a", "--worker=all"]
     told = shlex.split(command.removeprefix("--command="))

@@ -10,7 +10,7 @@ from small import write
 
 from seqmodels.cli import main
 from seqmodels.errors import UserError
-from seqmodels.training.processes import LOST, Joining, gather, joined, on_host, together
+from seqmodels.training.processes import LOST, Joining, _own_devices, gather, joined, on_host, together
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,26 @@ def test_a_process_by_itself():
         assert on_host({"w": np.ones(2)})["w"].tolist() == [1.0, 1.0]
     with pytest.raises(UserError, match="no"), together():
         raise UserError("no")
+
+
+ALONE = {"SLURM_NTASKS": "2", "SLURM_STEP_NUM_NODES": "2"}
+
+
+@pytest.mark.parametrize(
+    ("given", "devices"),
+    [
+        ({}, None),
+        (ALONE, []),
+        ({"SLURM_NTASKS": "16", "SLURM_STEP_NUM_NODES": "2"}, None),
+        ({"SLURM_NTASKS": "2"}, None),
+        (ALONE | {"JAX_LOCAL_DEVICE_IDS": "0,1"}, None),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, []),
+        (ALONE | {"OMPI_COMM_WORLD_LOCAL_SIZE": "8"}, None),
+    ],
+)
+def test_a_process_that_is_alone_on_its_machine_has_all_devices_of_it(given, devices, monkeypatch):
+    for name in ("SLURM_NTASKS", "SLURM_STEP_NUM_NODES", "OMPI_COMM_WORLD_LOCAL_SIZE", "JAX_LOCAL_DEVICE_IDS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert _own_devices() == devices
