@@ -140,15 +140,14 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     _add_loop(parts.add_parser("loop", help="what the training loop costs beside its steps"))
     _add_devices(parts.add_parser("devices", help="what devices gain that share a batch"))
     _add_first(parts.add_parser("first", help="how long a model takes until its first training step is done"))
-    about = "count the kernels of a training step of an LSTM for an H100; needs no GPU, but its compiler, jax[cuda12]"
-    _add_output(parts.add_parser("kernels", help=about, description=about.capitalize()))
+    about = "Counts the kernels of a training step of an LSTM for an H100; needs its compiler, jax[cuda12], and no GPU."
+    _add_output(parts.add_parser("kernels", help="what a GPU, which need not be there, would do", description=about))
 
 
 def _add_speed(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Times a training step (loss to all gradients, inputs included) of one LSTM layer: ours by engine, flax, "
-        'haiku, equinox and torch, as far as they are installed (pip install "seqmodels[bench]"). Ctrl-C keeps what is '
-        "done."
+        'haiku, equinox and torch, as far as they are installed (pip install "seqmodels[bench]").'
     )
     parser.add_argument(
         "--case", action="append", metavar="T,B,H", help="sizes, also T,B,D,H; may be given again (default: five cases)"
@@ -165,22 +164,20 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="one of ours, also NAME:unroll=N with N steps in a turn, or fused:packed (default: scan, fused)",
     )
-    parser.add_argument(
-        "--peer", action="append", metavar="NAME", help="another library (default: all); none: no other"
-    )
+    parser.add_argument("--peer", action="append", metavar="NAME", help="a library (default: all); none: no other")
     parser.add_argument(
         "--floor", action="store_true", help="time the products alone that have to come one after the other, too"
     )
-    parser.add_argument("--rounds", type=_Whole(1), default=15, help="measurements of each (default 15)")
+    _add_rounds(parser, 15)
     _add_output(parser)
 
 
 def _add_growth(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Times a training step of LSTM, GRU and RNN while T, B, H or the number of layers grows, and says how much "
-        "temporary memory it takes, by engine. Ctrl-C keeps what is done."
+        "temporary memory it takes, by engine."
     )
-    parser.add_argument("--rounds", type=_Whole(1), default=7, help="measurements of each (default 7)")
+    _add_rounds(parser, 7)
     parser.add_argument("--picture", metavar="FILE", help="a PNG of the curves")
     _add_output(parser)
 
@@ -188,14 +185,18 @@ def _add_growth(parser: argparse.ArgumentParser) -> None:
 def _add_parallel(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Times 'associative' against 'scan', and 'newton' against 'fused', over cells, sizes and lengths; then tries "
-        "Newton's method on the LSTM of a small language model at the start of its training, and later. Ctrl-C keeps "
-        "what is done."
+        "Newton's method on the LSTM of a small language model at the start of its training, and later."
     )
-    parser.add_argument("--rounds", type=_Whole(1), default=5, help="measurements of each (default 5)")
+    _add_rounds(parser, 5)
     _add_output(parser)
 
 
+def _add_rounds(parser: argparse.ArgumentParser, default: int, what: str = "measurements of each") -> None:
+    parser.add_argument("--rounds", type=_Whole(1), default=default, help=f"{what} (default {default})")
+
+
 def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"{parser.description} Ctrl-C keeps what is done."
     parser.add_argument("--json", metavar="FILE", help="every sample, with the machine and the versions")
     parser.add_argument("--write", metavar="FILE", help="a document to put the tables into, such as docs/benchmarks.md")
 
@@ -206,7 +207,7 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
         "(data, rows of metrics, checkpoints), in turns."
     )
     _add_config(parser, "changes to the config")
-    parser.add_argument("--rounds", type=_Whole(1), default=7, help="pairs of measurements (default 7)")
+    _add_rounds(parser, 7, "pairs of measurements")
     parser.add_argument("--steps", type=_Whole(1), default=100, help="steps in each measurement (default 100)")
 
 
@@ -216,16 +217,15 @@ def _add_devices(parser: argparse.ArgumentParser) -> None:
         "JAX_NUM_CPU_DEVICES=2 makes two of one."
     )
     _add_config(parser, "changes to the config")
-    parser.add_argument("--rounds", type=_Whole(1), default=15, help="measurements of each (default 15)")
+    _add_rounds(parser, 15)
 
 
 def _add_first(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Times how long a language model of the sizes of configs/char_lm.toml takes from its parameters to the end of "
-        "its first training step, compilation included: ours and flax's, each in a new process, in turns. Ctrl-C keeps "
-        "what is done."
+        "its first training step, compilation included: ours and flax's, each in a new process, in turns."
     )
-    parser.add_argument("--rounds", type=_Whole(1), default=7, help="measurements of each (default 7)")
+    _add_rounds(parser, 7)
     _add_output(parser)
 
 

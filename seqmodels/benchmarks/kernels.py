@@ -1,36 +1,18 @@
 """What a GPU would be asked to do at each step in time: counted in programs compiled for one that is not there."""
 
-import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import jax
-from jax.experimental import topologies
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from seqmodels.benchmarks import contestants
+from seqmodels.benchmarks.absent_devices import gpu
 from seqmodels.benchmarks.cases import Case, Data
 from seqmodels.benchmarks.exchanges import computations
 from seqmodels.benchmarks.peers import JAX_PEERS, PEERS
 from seqmodels.benchmarks.report import table
-from seqmodels.errors import UserError, first_line
-
-_H100: Final = """
-gpu_device_info {
-  cuda_compute_capability { major: 9 minor: 0 }
-  threads_per_block_limit: 1024 threads_per_warp: 32 threads_per_core_limit: 2048
-  shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448 shared_memory_per_core: 233472
-  registers_per_core_limit: 65536 registers_per_block_limit: 65536
-  core_count: 132 fpus_per_core: 128 clock_rate_ghz: 1.98
-  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
-  memory_bandwidth: 3352320000000 l2_cache_size: 52428800 device_memory_size: 84942979072
-}
-platform_name: "CUDA"
-dnn_version_info { major: 9 minor: 8 patch: 0 }
-device_description_str: "NVIDIA H100 80GB HBM3"
-"""
-"""The maker's figures of an H100, as XLA wants them."""
 
 _NO_KERNEL: Final = frozenset({"parameter", "get-tuple-element", "tuple", "constant", "bitcast", "after-all"})
 _OPERATION: Final = re.compile(r"= .*? ([a-z\-]+)\(")
@@ -50,23 +32,6 @@ class Kernels(NamedTuple):
     dtype: str
     each: tuple[int, ...]
     temporary: int
-
-
-def gpu() -> jax.Device:
-    """An H100 that need not be there; programs can be compiled for it, and not be run.
-
-    Raises:
-      UserError: if the compiler for GPUs is not installed.
-    """
-    if not any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
-        raise UserError('the compiler for GPUs is not installed; pip install "jax[cuda12]", which needs no GPU')
-    jax.devices()  # finds the compiler
-    try:
-        description = topologies.get_topology_desc("", platform="cuda", target_config=_H100, topology="1x1x1")
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"the compiler for GPUs cannot be asked: {first_line(error)}") from error
-    device: jax.Device = description.devices[0]
-    return device
 
 
 def run_all(case: Case, dtypes: Sequence[str], engines: Sequence[str]) -> Iterator[Kernels]:

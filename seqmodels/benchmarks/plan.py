@@ -1,31 +1,20 @@
 """A training step compiled for many devices that are not there: what each would hold, and what they would exchange."""
 
-import importlib.util
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jax
-from jax.experimental import topologies
 
 from seqmodels.benchmarks.exchanges import Exchange, exchanges
 from seqmodels.benchmarks.report import table
 from seqmodels.cells.base import PyTree
-from seqmodels.errors import UserError, first_line
 from seqmodels.training.devices import Placement, make_mesh
 from seqmodels.training.groups import stacked
 from seqmodels.training.step import make_step
 from seqmodels.training.task import Task
 
 MIB: Final = 2**20
-
-_NO_TPU: Final = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-}
-"""What libtpu would else ask of a machine that holds TPUs, and of its network."""
 
 
 class Plan(NamedTuple):
@@ -57,7 +46,7 @@ def make_plan(task: Task, config: Any, devices: Sequence[jax.Device] | None = No
     Args:
       task: what is trained.
       config: a config of its kind.
-      devices: that the step is compiled for, as `tpu_devices` gives them; None: those that there are.
+      devices: that the step is compiled for, such as those of `absent_devices`; None: those that there are.
     """
     number = config.training.accumulate
     placement = Placement(make_mesh(config.devices.mesh, devices), batch_axis=min(number - 1, 1))
@@ -80,30 +69,6 @@ def make_plan(task: Task, config: Any, devices: Sequence[jax.Device] | None = No
         kind=placement.mesh.devices.flat[0].device_kind if devices else "CPU",
         exchanges=None if devices else exchanges(str(compiled.as_text()), placement.mesh.size),
     )
-
-
-def tpu_devices(topology: str) -> Sequence[jax.Device]:
-    """The TPUs of a slice that need not be there; a program can be compiled for them, and not be run.
-
-    Args:
-      topology: generation and shape, such as "v5e:2x4" or "v5p:4x4x4".
-
-    Raises:
-      UserError: if TPUs' compiler is not installed, or does not know such a slice.
-
-    References:
-      https://docs.jax.dev/en/latest/aot.html
-    """
-    for name, value in _NO_TPU.items():
-        os.environ.setdefault(name, value)
-    if importlib.util.find_spec("libtpu") is None:
-        raise UserError("--topology: the compiler for TPUs is not installed; pip install libtpu (for Linux)")
-    try:
-        if not topology:
-            raise ValueError("it is empty")
-        return topologies.get_topology_desc(topology, platform="tpu").devices
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"--topology: {topology!r} is no slice of TPUs such as v5e:2x4: {first_line(error)}") from error
 
 
 def _numbers(tree: PyTree) -> int:

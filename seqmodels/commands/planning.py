@@ -6,7 +6,8 @@ from pathlib import Path
 import jax
 
 from seqmodels import config as configs
-from seqmodels.benchmarks.plan import describe, make_plan, tpu_devices
+from seqmodels.benchmarks.absent_devices import tpu_devices
+from seqmodels.benchmarks.plan import describe, make_plan
 from seqmodels.commands.shown import say
 from seqmodels.commands.trained_run import SCHEMAS
 from seqmodels.tasks import TASKS

@@ -5,7 +5,8 @@ import importlib.util
 import jax
 import pytest
 
-from seqmodels.benchmarks.kernels import Kernels, gpu, kernels, rows
+from seqmodels.benchmarks.absent_devices import gpu
+from seqmodels.benchmarks.kernels import Kernels, kernels, rows
 from seqmodels.cli import main
 from seqmodels.errors import UserError
 

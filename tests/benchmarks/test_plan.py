@@ -6,8 +6,8 @@ import json
 import pytest
 from small import python, write
 
+from seqmodels.benchmarks.absent_devices import tpu_devices
 from seqmodels.benchmarks.exchanges import Exchange
-from seqmodels.benchmarks.plan import tpu_devices
 from seqmodels.errors import UserError
 
 PLAN = """

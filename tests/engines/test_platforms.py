@@ -18,7 +18,7 @@ import sys
 import jax, jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import seqmodels as sm
-from seqmodels.benchmarks.plan import tpu_devices
+from seqmodels.benchmarks.absent_devices import tpu_devices
 
 mesh = jax.make_mesh((1,), ("data",), (AxisType.Auto,), devices=tpu_devices("v5e:2x2")[:1])
 place = NamedSharding(mesh, PartitionSpec())
