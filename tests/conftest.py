@@ -8,6 +8,7 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+pytest.register_assert_rewrite("clusters", "oracles", "processes", "small")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
 # XLA does all it does but for LLVM's slow passes: most of the suite's time is compilation. Processes that tests start

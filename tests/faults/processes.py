@@ -37,6 +37,8 @@ class TrainingRun:
     Args:
       folder: for config, text, run and what the processes say.
       assignments: more changes to the config, each in place of an earlier one of its key.
+      keeps: whether its processes keep all programs that they compile for later ones. One run alone does, and to the
+        others they are there to read: a process that is killed or may not write would leave half a program.
 
     Attributes:
       path: the run folder.
@@ -44,13 +46,17 @@ class TrainingRun:
       seconds: how long the last process that was waited for lasted.
     """
 
-    def __init__(self, folder: Path, *assignments: str) -> None:
+    def __init__(self, folder: Path, *assignments: str, keeps: bool = False) -> None:
         config, *given = write(folder, FULL)
         settings = dict(assignment.split("=", 1) for assignment in (*given, *SLOW, *assignments))
         self.path = Path(settings["run.dir"]) / "small"
         self.arguments = [config, *(f"{key}={value}" for key, value in settings.items())]
         self._files = (folder / "output.txt", folder / "errors.txt")
         self._child: subprocess.Popen[bytes] | None = None
+        self._compiled = {
+            "JAX_COMPILATION_CACHE_DIR": f"{_session().name}/compiled",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0" if keeps else "inf",
+        }
         self.seconds = 0.0
 
     def start(self, *flags: str, compiled: bool = True) -> None:
@@ -59,15 +65,11 @@ class TrainingRun:
 
     def launch(self, *command: str, compiled: bool = True) -> None:
         """Starts Python on any command."""
-        kept = {
-            "JAX_COMPILATION_CACHE_DIR": f"{_session().name}/compiled",
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-        }
         self._began = time.monotonic()
         with open(self._files[0], "wb") as output, open(self._files[1], "wb") as errors:
             self._child = subprocess.Popen(
                 [sys.executable, *command],
-                env=environment(**kept if compiled else {}),
+                env=environment(**self._compiled if compiled else {}),
                 stdout=output,
                 stderr=errors,
             )
@@ -141,7 +143,7 @@ def whole() -> TrainingRun:
     """A run to which nothing happens; the programs that it compiles are kept for the others."""
     folder = Path(_session().name) / "whole"
     folder.mkdir()
-    with TrainingRun(folder) as run:
+    with TrainingRun(folder, keeps=True) as run:
         run.start()
         assert run.wait() == 0, run.errors
     return run
