@@ -71,7 +71,7 @@ def _x_bar(y_bar: Array, x: Any, w: Array, *, axes: str, turn: bool) -> Array:
     """ȳ wᵀ."""
     of_x, of_w, of_y = _parts(axes)
     if turn:
-        w, of_w = turned(w), of_w[:-2] + of_w[:-3:-1]
+        w, of_w = _turned_by_halves(w), of_w[:-2] + of_w[:-3:-1]
     return narrow_product(y_bar.astype(w.dtype), w, f"{of_y},{of_w}->{of_x}", turn=turn).astype(x.aval.dtype)
 
 

@@ -87,3 +87,17 @@ def test_all_products_are_of_narrow_operands(kind):
     lines = jax.jit(gradient).lower(*drawn(*shapes)).as_text().splitlines()
     types = [re.findall(r"x([a-z]\w+)>", line.rpartition(" : ")[2]) for line in lines if "dot_general" in line]
     assert types == [["bf16", "bf16", "f32"]] * 3
+
+
+def test_transposed_operands_stay_narrow_when_compiled():
+    """XLA takes a plain transpose into the product, and widens the operands of one that has a transposed operand."""
+    x, w = drawn((32, 64), (64, 128))
+    forwards = jax.jit(product("nd,df->nf")).lower(x, w).compile().as_text()
+    if "f32[64,128]" in forwards:
+        pytest.skip("here XLA widens the operands of every product")
+    gradient = jax.grad(lambda x, w: jnp.sum(jnp.square(product("nd,df->nf")(x, w))), argnums=(0, 1))
+    backwards = jax.jit(gradient).lower(x, w).compile().as_text()
+    assert "bf16[128,64]" in backwards
+    assert "f32[128,64]" not in backwards
+    assert "bf16[64,32]" in backwards
+    assert "f32[64,32]" not in backwards
