@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,9 @@ from seqmodels.cells.base import Array, Cell, GatedCell, PyTree
 from seqmodels.engines.engine import Engine, Inputs, select
 from seqmodels.engines.gated import Fixed, Given, Observe, Plan, add, take_apart, zeros
 from seqmodels.engines.loop import loop, one_step, zero_after
+
+_SMALL: Final = 256
+"""Numbers in an array that a CPU writes more slowly than it reads it out of a packed one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Fused(Engine):
         so that it cannot explode on its way through time; None: left as it is, and gradients are exact.
       unroll: steps in one turn of the compiled loops.
       packed: what each step leaves is written to one array for all that have one shape, not to one for each gate.
-        None: on GPUs, where writing takes a kernel for each array (docs/benchmarks.md); a CPU reads it more slowly.
+        None: as it was found to be faster (docs/benchmarks.md), see `packs`.
 
     Example:
       >>> import seqmodels as sm
@@ -61,10 +64,16 @@ class Fused(Engine):
         if self.cap is not None and not self.cap > 0:
             raise ValueError(f"cap must be above 0 (got {self.cap})")
 
-    @property
-    def packs(self) -> bool:
-        """Whether outputs of a loop are packed, on the devices that JAX takes by default."""
-        return jax.default_backend() == "gpu" if self.packed is None else self.packed
+    def packs(self, leaf: Any) -> bool:
+        """Whether a step's output is packed, on the devices that JAX takes by default.
+
+        A GPU takes a kernel for each array; a CPU reads packed ones more slowly, but small ones are dear to write. An
+        array without rows may be one of many under `vmap`.
+        """
+        if self.packed is not None:
+            return self.packed
+        backend = jax.default_backend()
+        return backend == "gpu" or (backend == "cpu" and leaf.ndim > 1 and leaf.size <= _SMALL)
 
     def run(self, cell: GatedCell, params: PyTree, inputs: Inputs, observe: Observe) -> tuple[PyTree, PyTree, Array]:
         """Runs any gated cell; `observe` must be linear."""
@@ -99,7 +108,7 @@ def _forward(plan: Plan, given: Given, fixed: Fixed, keep: Any) -> tuple[PyTree,
 
     us = plan.project(given.params, given.xs)
     last, kept = loop(
-        body, given.state, (us, given.noise_ts, fixed), unroll=plan.engine.unroll, packed=plan.engine.packs
+        body, given.state, (us, given.noise_ts, fixed), unroll=plan.engine.unroll, packs=plan.engine.packs
     )
     return last, kept, us
 
@@ -167,7 +176,7 @@ def _recurrence_backward(
     start = (last_bar, zeros(given.gate_params), zeros(given.fresh))
     at = (us, rs, before, given.noise_ts, fixed, emitted_bar)
     (state_bar, gate_params_bar, fresh_bar), once = loop(
-        body, start, at, reverse=True, unroll=plan.engine.unroll, packed=plan.engine.packs
+        body, start, at, reverse=True, unroll=plan.engine.unroll, packs=plan.engine.packs
     )
     us_bar, rs_bar, noise_bar = once.tree()
     params_bar, xs_bar = project_t(us_bar)

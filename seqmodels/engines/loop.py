@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, PyTree
-from seqmodels.engines.packing import Packing
+from seqmodels.engines.packing import Packing, Packs
 
 Body = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
 
@@ -24,7 +24,13 @@ def zero_after(x: Array) -> Array:
 
 
 def loop(
-    body: Body, carry: PyTree, xs: PyTree, *, reverse: bool = False, unroll: int = 1, packed: bool = False
+    body: Body,
+    carry: PyTree,
+    xs: PyTree,
+    *,
+    reverse: bool = False,
+    unroll: int = 1,
+    packs: Packs = lambda leaf: False,
 ) -> tuple[PyTree, PyTree]:
     """`jax.lax.scan` whose stacked outputs take up memory from the first step on, and not before.
 
@@ -38,7 +44,7 @@ def loop(
       xs: leaves [T, ...]; at least one.
       reverse: from the last step to the first; outputs stay at their input positions.
       unroll: steps in one turn of the compiled loop.
-      packed: outputs of one shape and type are written to one array.
+      packs: which outputs of a step are written to one array with those of the same shape and type.
 
     Returns:
       `(carry, ys)`, with leaves of `ys` [T, ...].
@@ -51,7 +57,7 @@ def loop(
     steps = leaves[0].shape[0]
     seed = zero_after(leaves[0])
     y_like = jax.eval_shape(body, carry, one_step(xs))[1]
-    packing = Packing.of(y_like, apart=not packed)
+    packing = Packing.of(y_like, packs)
     buffers = [jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)) for y in jax.eval_shape(packing.pack, y_like)]
     if steps == 0:
         return carry, packing.unpack(buffers)

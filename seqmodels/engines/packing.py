@@ -1,11 +1,15 @@
 """Arrays of one shape and type, kept in one array."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, PyTree
+
+Packs = Callable[[Any], bool]
+"""Whether an array, or its shape, is kept in one with others like it."""
 
 
 class Packing(NamedTuple):
@@ -29,12 +33,12 @@ class Packing(NamedTuple):
     groups: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, like: PyTree, *, apart: bool = False) -> "Packing":
-        """For trees of such leaves, arrays or their shapes; numbers stay by themselves, and if `apart` all do."""
+    def of(cls, like: PyTree, packs: "Packs" = lambda leaf: True) -> "Packing":
+        """For trees of such leaves, arrays or their shapes; numbers and what `packs` denies stay by themselves."""
         leaves, structure = jax.tree.flatten(like)
         groups: dict[Any, list[int]] = {}
         for number, leaf in enumerate(leaves):
-            groups.setdefault((leaf.shape, leaf.dtype) if leaf.ndim and not apart else number, []).append(number)
+            groups.setdefault((leaf.shape, leaf.dtype) if leaf.ndim and packs(leaf) else number, []).append(number)
         return cls(structure, tuple(map(tuple, groups.values())))
 
     def pack(self, tree: PyTree) -> list[Array]:

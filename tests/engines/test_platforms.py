@@ -11,7 +11,7 @@ import seqmodels as sm
 from seqmodels.engines import ENGINES
 
 CELLS = {"associative": sm.LRU(8), "newton": sm.GRU(8)}
-METHODS = [*ENGINES, sm.engines.Fused(packed=True)]  # packed, as it is on GPUs
+METHODS = [*ENGINES, sm.engines.Fused(packed=True), sm.engines.Fused(packed=False)]
 
 COMPILE = """
 import sys

@@ -17,6 +17,7 @@ from seqmodels.training.tables import Mesh
 
 CASES = {
     "lstm, fused": (sm.LSTM(hidden_size=8), "fused"),
+    "lstm, fused and apart": (sm.LSTM(hidden_size=8), sm.engines.Fused(packed=False)),
     "lstm, fused and packed": (sm.LSTM(hidden_size=8), sm.engines.Fused(packed=True)),
     "lstm, fused from states": (sm.LSTM(hidden_size=8), sm.engines.Fused(save="states")),
     "lstm, scan": (sm.LSTM(hidden_size=8), "scan"),

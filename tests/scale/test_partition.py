@@ -13,6 +13,7 @@ ONE_EACH_WAY = ["all-gather", "all-reduce"]
 
 LOOPS = {
     "lstm, fused": ONE_EACH_WAY,
+    "lstm, fused and apart": ONE_EACH_WAY,
     "lstm, fused and packed": ONE_EACH_WAY,
     "lstm, chunked": ["all-gather", *ONE_EACH_WAY],
     "peepholes, fused": [*ONE_EACH_WAY, "all-reduce"],
