@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from seqmodels.benchmarks.speed import Outcome, geometric_mean
+from seqmodels.benchmarks.speed import IN_FLOAT32, OURS, Outcome, geometric_mean
 from seqmodels.errors import UserError
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "dm-haiku", "equinox", "torch")
@@ -81,17 +81,19 @@ def _row(outcome: Outcome, name: str) -> list[str]:
 
 def summary(outcomes: Sequence[Outcome]) -> list[str]:
     """Geometric means over the cases, type by type and engine by engine: times faster than the others."""
-    rows = []
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for dtype in dict.fromkeys(outcome.dtype for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.dtype == dtype]
         for name in mine[0].samples.seconds:
-            if not name.startswith("ours"):
+            if not name.startswith(OURS) or name.endswith(IN_FLOAT32):
                 continue
             against = [outcome.against(name) for outcome in mine]
-            means = {key: geometric_mean(ratios[key] for ratios in against) for key in against[0]}
-            least = {key: min(ratios[key] for ratios in against) for key in against[0]}
-            rows.append([dtype, name] + [f"{means[key]:.2f} (least {least[key]:.2f})" for key in means])
-    columns = list(outcomes[0].against(next(iter(outcomes[0].samples.seconds)))) if outcomes else []
+            ratios = {key: [each[key] for each in against] for key in against[0]}
+            found[dtype, name] = {
+                key: f"{geometric_mean(values):.2f} (least {min(values):.2f})" for key, values in ratios.items()
+            }
+    columns = list(dict.fromkeys(key for cells in found.values() for key in cells))
+    rows = [[*names, *(cells.get(key, "") for key in columns)] for names, cells in found.items()]
     return table(["Type", "", *(f"times faster than {name}" for name in columns)], rows)
 
 

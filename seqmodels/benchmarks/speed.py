@@ -18,6 +18,9 @@ from seqmodels.cells.products import product
 
 OURS = "ours, "
 TORCH = "torch"
+IN_FLOAT32 = " in float32"
+"""Ends the names of ours that are measured in float32 beside a narrower type."""
+
 PEAK_SIZES = {"cpu": 1024, "gpu": 8192}
 """Rows and columns of a large product: on a GPU one of 1024 is over before all of it is at work."""
 
@@ -57,12 +60,14 @@ class Outcome(NamedTuple):
         return [name for name in self.samples.seconds if name in JAX_PEERS]
 
     def against(self, name: str) -> dict[str, float]:
-        """How many times faster `name` is than the best JAX peer and than torch, where they are there."""
+        """How many times faster `name` is than the best JAX peer, torch and itself in float32, as far as measured."""
         found = {}
         if self.peers:
             found["best JAX peer"] = self.samples.ratio(name, self.best(self.peers))
         if TORCH in self.samples.seconds:
             found[TORCH] = self.samples.ratio(name, TORCH)
+        if name + IN_FLOAT32 in self.samples.seconds:
+            found["ours in float32"] = self.samples.ratio(name, name + IN_FLOAT32)
         return found
 
 
@@ -81,8 +86,10 @@ def run_case(
 def _run_case(case: Case, dtype: str, engines: Sequence[str], peers: Sequence[str], rounds: int) -> Outcome:
     data, compute = Data.of(case), compute_type(dtype)
     expected = contestants.reference(data)
+    kinds = {compute: ""} if compute == "float32" else {compute: "", "float32": IN_FLOAT32}
     builders: dict[str, Callable[[], contestants.Contestant]] = {
-        OURS + engine: lambda engine=engine: contestants.ours(data, compute, engine)  # type: ignore[misc]  # binds the loop's value
+        OURS + engine + mark: lambda engine=engine, kind=kind: contestants.ours(data, kind, engine)  # type: ignore[misc]  # binds the loop's values
+        for kind, mark in kinds.items()
         for engine in engines
     }
     for name in peers:

@@ -101,6 +101,23 @@ def test_the_tables():
     assert math.isclose(speed.geometric_mean([2.0, 8.0]), 4.0)
 
 
+def test_narrow_types_are_measured_beside_float32():
+    found = speed.run_case(TINY, "bfloat16", engines=["fused"], peers=[], rounds=2)
+    assert list(found.samples.seconds) == ["ours, fused", "ours, fused in float32"]
+    assert found.errors["ours, fused in float32"] < 1e-5 < found.errors["ours, fused"]
+
+
+def test_the_summary_compares_a_type_with_float32():
+    wide = outcome(1.0, 2.0, 0.5)
+    samples = Samples({"ours, fused": [0.5], "ours, fused in float32": [0.75], "flax linen": [2.0], "torch": [0.25]})
+    header, _, *rows = report.summary([wide, wide._replace(dtype="bfloat16", samples=samples)])
+    assert header.endswith("| times faster than torch | times faster than ours in float32 |")
+    assert rows == [
+        "| float32 | ours, fused | 2.00 (least 2.00) | 0.50 (least 0.50) |  |",
+        "| bfloat16 | ours, fused | 4.00 (least 4.00) | 0.50 (least 0.50) | 1.50 (least 1.50) |",
+    ]
+
+
 def test_the_floor_stands_beside_the_bound():
     assert "| 50%; floor 250.0 ms |" in report.speed_table([outcome(1.0, 2.0, 0.5)._replace(floor_s=0.25)])[2]
 
