@@ -114,8 +114,9 @@ class Forecasting(SeriesForecaster):
         data, start, column = self.config.data, int(windows.starts[row]), target_shown(slot, len(self.targets))
         series = self.panel.series[windows.series[row]]
         values, future = series.values[:, column], slice(start, start + data.horizon)
+        names = dict.fromkeys((series.name, self.targets[column]))  # a single series may have its target's name
         return Shown(
-            name=f"{series.name}, {self.targets[column]}, from step {start:,} on",
+            name=f"{', '.join(names)}, from step {start:,} on",
             past=values[start - data.context : start],
             future=np.where(series.observed[future, column], values[future], np.nan),
             point=forecast[:, 0],

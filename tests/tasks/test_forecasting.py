@@ -229,6 +229,12 @@ def test_the_picture_shows_what_was_forecast(folder):
         assert shown.quantiles.shape == (4, 9)
 
 
+def test_a_single_series_is_named_once(folder):
+    task = made(folder, 'data.targets=["load"]')
+    shown = task.pictures(measure(task, task.init(jax.random.key(0)), "test"))["forecasts"].windows[0]
+    assert shown.name.startswith("load, from step ")
+
+
 @pytest.fixture(scope="module")
 def run(folder):
     settings = ["run.steps=6", "run.log_every=2", "run.validate_every=3", "model.head=quantiles"]
