@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+import math
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,6 @@ from seqmodels.cells.base import Array, Cell, GatedCell, PyTree
 from seqmodels.engines.engine import Engine, Inputs, select
 from seqmodels.engines.gated import Fixed, Given, Observe, Plan, add, take_apart, zeros
 from seqmodels.engines.loop import loop, one_step, zero_after
-
-_SMALL: Final = 256
-"""Numbers in an array that a CPU writes more slowly than it reads it out of a packed one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,15 +63,11 @@ class Fused(Engine):
             raise ValueError(f"cap must be above 0 (got {self.cap})")
 
     def packs(self, leaf: Any) -> bool:
-        """Whether a step's output is packed, on the devices that JAX takes by default.
-
-        A GPU takes a kernel for each array; a CPU reads packed ones more slowly, but small ones are dear to write. An
-        array without rows may be one of many under `vmap`.
-        """
+        """Whether a step's output is packed: a GPU takes a kernel for each array, a CPU reads packed ones slowly."""
         if self.packed is not None:
             return self.packed
         backend = jax.default_backend()
-        return backend == "gpu" or (backend == "cpu" and leaf.ndim > 1 and leaf.size <= _SMALL)
+        return backend == "gpu" or (backend == "cpu" and _is_little(leaf.shape))
 
     def run(self, cell: GatedCell, params: PyTree, inputs: Inputs, observe: Observe) -> tuple[PyTree, PyTree, Array]:
         """Runs any gated cell; `observe` must be linear."""
@@ -195,6 +189,15 @@ def _pairs(us: list[Array | None], rs: list[Array]) -> tuple[list[Any], list[Arr
         [r if u is None else u for u, r in zip(us, rs, strict=True)],
         [jnp.zeros_like(r) if u is None else r for u, r in zip(us, rs, strict=True)],
     )
+
+
+def _is_little(shape: tuple[Any, ...]) -> bool:
+    """Whether a CPU writes an array of some rows more slowly than it reads it out of a packed one.
+
+    An array without rows may be one of many under `vmap`, and one of a size that is not known may be large.
+    """
+    known = all(isinstance(size, int) for size in shape)
+    return known and len(shape) > 1 and math.prod(shape) <= 256
 
 
 def _capped(h_bar: Array, cap: float | None) -> Array:
