@@ -33,7 +33,7 @@ class Packing(NamedTuple):
     groups: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, like: PyTree, packs: "Packs" = lambda leaf: True) -> "Packing":
+    def of(cls, like: PyTree, packs: Packs = lambda leaf: True) -> "Packing":
         """For trees of such leaves, arrays or their shapes; numbers and what `packs` denies stay by themselves."""
         leaves, structure = jax.tree.flatten(like)
         groups: dict[Any, list[int]] = {}
