@@ -338,6 +338,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **more}
 
 
+def compiled_in(folder: str, *, least: str = "0.1") -> dict[str, str]:
+    """More of an environment: programs that were compiled are read there, and kept if that took `least` seconds."""
+    return {"JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": least}
+
+
 def python(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Runs Python to its end."""
     return subprocess.run(

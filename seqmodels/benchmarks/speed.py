@@ -88,12 +88,11 @@ def _run_case(case: Case, dtype: str, engines: Sequence[str], peers: Sequence[st
     expected = contestants.reference(data)
     kinds = {compute: ""} if compute == "float32" else {compute: "", "float32": IN_FLOAT32}
     builders: dict[str, Callable[[], contestants.Contestant]] = {
-        OURS + engine + mark: lambda engine=engine, kind=kind: contestants.ours(data, kind, engine)  # type: ignore[misc]  # binds the loop's values
+        OURS + engine + mark: functools.partial(contestants.ours, data, kind, engine)
         for kind, mark in kinds.items()
         for engine in engines
     }
-    for name in peers:
-        builders[name] = lambda name=name: PEERS[name](data, compute)  # type: ignore[misc]  # binds the loop's value
+    builders |= {name: functools.partial(PEERS[name], data, compute) for name in peers}
     runs, errors, compile_s, temporary, absent = {}, {}, {}, {}, []
     for name, build in builders.items():
         began = time.perf_counter()

@@ -23,7 +23,7 @@ class Packing(NamedTuple):
 
     Example:
       >>> tree = {"c": jnp.zeros(2), "h": jnp.ones(2), "n": jnp.array(3)}
-      >>> packing = Packing.of(tree)
+      >>> packing = Packing.of(tree, lambda leaf: True)
       >>> packed = packing.pack(tree)
       >>> [array.shape for array in packed], packing.unpack(packed)["h"].tolist()
       ([(2, 2), ()], [1.0, 1.0])
@@ -33,7 +33,7 @@ class Packing(NamedTuple):
     groups: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, like: PyTree, packs: Packs = lambda leaf: True) -> "Packing":
+    def of(cls, like: PyTree, packs: Packs) -> "Packing":
         """For trees of such leaves, arrays or their shapes; numbers and what `packs` denies stay by themselves."""
         leaves, structure = jax.tree.flatten(like)
         groups: dict[Any, list[int]] = {}

@@ -101,7 +101,7 @@ def test_one_layer(cell):
     check(cell, MODULES[cell])
 
 
-@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # torch's other way will do
 def test_a_projection():
     """torch's state is y = m W_hr in place of m, so the last m has no part in the objective."""
     cell = sm.LSTMP(HIDDEN, 3)

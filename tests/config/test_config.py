@@ -301,7 +301,7 @@ WRONG = [
     ("[[stages]]\nname='sgd'\n[[stages]]\nname='foo'", "a.toml:7: stages[1].name: must be one of 'adam', 'sgd'"
      " (got 'foo')"),
     ("[extra]\nmomentum='x'", "a.toml:5: extra.momentum: must be a number (got the string 'x')"),
-]  # fmt: skip
+]  # fmt: skip  # a case reads best as its text and its line
 
 
 @pytest.mark.parametrize(("text", "line"), WRONG)
@@ -323,7 +323,7 @@ WRONG_ASSIGNMENTS = [
     ("task.name=smal", "task.name: must be 'small' (got 'smal'); did you mean 'small'?"),
     ("task=small", "task: must be a table with a name (got the string 'small')"),
     ("optimzer.name=sgd", f"optimzer: unknown key; did you mean 'optimizer'? {KNOWN}"),
-]  # fmt: skip
+]  # fmt: skip  # a case reads best as its text and its line
 
 
 @pytest.mark.parametrize(("assignment", "line"), WRONG_ASSIGNMENTS)

@@ -111,7 +111,7 @@ def test_a_table_within_itself_is_listed_once():
         (Any, "anything"),
         (dict[str, Any], "a table (each value: anything)"),
     ],
-)  # fmt: skip
+)  # fmt: skip  # a case reads best as its type and its words
 def test_types_are_put_into_words(annotation, words):
     assert describe(annotation) == words
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from oracles import assert_equal
-from small import FULL, ROOT, environment, restore, result, rows, untimed, write
+from small import FULL, ROOT, compiled_in, environment, restore, result, rows, untimed, write
 
 from seqmodels.training.checkpoint import Checkpoints
 from seqmodels.training.run_folder import RunFolder
@@ -53,10 +53,7 @@ class TrainingRun:
         self.arguments = [config, *(f"{key}={value}" for key, value in settings.items())]
         self._files = (folder / "output.txt", folder / "errors.txt")
         self._child: subprocess.Popen[bytes] | None = None
-        self._compiled = {
-            "JAX_COMPILATION_CACHE_DIR": f"{_session().name}/compiled",
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0" if keeps else "inf",
-        }
+        self._compiled = compiled_in(_session().name, least="0" if keeps else "inf")
         self.seconds = 0.0
 
     def start(self, *flags: str, compiled: bool = True) -> None:

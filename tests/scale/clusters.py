@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from small import FULL, ROOT, environment, rows, write
+from small import FULL, ROOT, compiled_in, environment, rows, write
 
 from seqmodels.cli import main
 
@@ -44,10 +44,7 @@ def _session() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="seqmodels-scale-")
 
 
-COMPILED = {
-    "JAX_COMPILATION_CACHE_DIR": f"{_session().name}/compiled",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-}
+COMPILED = compiled_in(_session().name)
 """Where the programs that one process compiles lie ready for the next."""
 
 
