@@ -9,24 +9,26 @@ from seqmodels.errors import UserError
 
 
 def engine_of(text: str) -> Engine:
-    """The engine of a name, or of a name with an option: `unroll`, the steps in one turn of its loop, or `packed`.
+    """The engine of a name, or of a name with an option: `unroll` or `span`, a number of steps, or `packed`.
 
     Raises:
       UserError: if there is no such engine, or it has no such option.
 
     Example:
-      >>> engine_of("fused:unroll=4").unroll, engine_of("fused:packed").packed
-      (4, True)
+      >>> engine_of("fused:unroll=4").unroll, engine_of("fused:span=0").span, engine_of("fused:packed").packed
+      (4, 0, True)
     """
     name, colon, option = text.partition(":")
     engine: Any = ENGINES.get(name)  # some have the option, the class of all has not
     if engine is None:
         raise UserError(f"there is no {name!r} to measure; there are {', '.join(map(repr, ENGINES))}")
     if colon:
-        unroll = re.fullmatch(r"unroll=([1-9]\d*)", option)
-        changes = {"packed": True} if option == "packed" else {"unroll": int(unroll[1])} if unroll else {"": None}
+        number = re.fullmatch(r"(unroll|span)=(\d+)", option)
+        changes = {"packed": True} if option == "packed" else {number[1]: int(number[2])} if number else {"": None}
+        if changes.get("unroll") == 0:
+            changes = {"": None}
         if not all(hasattr(engine, key) for key in changes):
-            known = ("unroll=4", "packed")
+            known = ("unroll=4", "span=16", "packed")
             having = (f"{n}:{o}" for n, e in ENGINES.items() for o in known if hasattr(e, o.partition("=")[0]))
             raise UserError(f"--engine {text}: there is no such option; there are {', '.join(having)}")
         engine = dataclasses.replace(engine, **changes)

@@ -1,7 +1,7 @@
 """Matrix products, and derivative rules for them that XLA does well."""
 
 import string
-from typing import Any
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,9 @@ from jax.custom_derivatives import SymbolicZero
 from seqmodels.cells.base import Array
 from seqmodels.cells.narrow import narrow_product, turned
 from seqmodels.cells.spread import is_shared, model_devices, spread
+
+MANY_ROWS: Final = 128
+"""So many rows repay XLA on CPU for turning the weights in their product; for fewer they are turned beforehand."""
 
 
 def product(x: Array, w: Array, b: Array | None = None) -> Array:
@@ -97,7 +100,8 @@ def _wide_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[
     (x, w), (x_dot, w_dot) = primals, tangents
     terms = []
     if not isinstance(x_dot, SymbolicZero):
-        terms.append(jax.lax.dot_general(x_dot, turned(w), (((1,), (1,)), ((), ()))))
+        few = x.shape[0] < MANY_ROWS
+        terms.append(jax.lax.dot_general(x_dot, turned(w), (((1,), (1,)), ((), ()))) if few else jnp.matmul(x_dot, w))
     if not isinstance(w_dot, SymbolicZero):
         terms.append(jax.lax.dot_general(turned(x), w_dot, (((0,), (0,)), ((), ()))))
     return _wide(x, w), sum(terms[1:], terms[0])

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from seqmodels.cells.base import Array, Cell, GatedCell, PyTree
 from seqmodels.engines.engine import Engine, Inputs, select
 from seqmodels.engines.gated import Fixed, Given, Observe, Plan, add, take_apart, zeros
-from seqmodels.engines.loop import loop, one_step, zero_after
+from seqmodels.engines.loop import Body, loop, one_step, zero_after
+from seqmodels.engines.spans import Pull, Spans, backwards, forwards, usual_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Fused(Engine):
       unroll: steps in one turn of the compiled loops.
       packed: what each step leaves is written to one array for all that have one shape, not to one for each gate.
         None: as it was found to be faster (docs/benchmarks.md), see `packs`.
+      span: steps in a span of time whose wide products, project(x) and those afterwards, are made while the loop is in
+        the span beside it, on another core, and are never whole; 0, or where T is no multiple of it: all at once.
+        None: as it was found to be faster, on CPUs, see `usual_size`. Of no use with save="states".
 
     Example:
       >>> import seqmodels as sm
@@ -54,6 +58,7 @@ class Fused(Engine):
     cap: float | None = None
     unroll: int = 1
     packed: bool | None = None
+    span: int | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
@@ -61,6 +66,8 @@ class Fused(Engine):
             raise ValueError(f"save must be 'preactivations' or 'states' (got {self.save!r})")
         if self.cap is not None and not self.cap > 0:
             raise ValueError(f"cap must be above 0 (got {self.cap})")
+        if self.span is not None and self.span < 0:
+            raise ValueError(f"span must be at least 0 steps (got {self.span})")
 
     def packs(self, leaf: Any) -> bool:
         """Whether a step's output is packed: a GPU takes a kernel for each array, a CPU reads packed ones slowly."""
@@ -72,9 +79,26 @@ class Fused(Engine):
     def run(self, cell: GatedCell, params: PyTree, inputs: Inputs, observe: Observe) -> tuple[PyTree, PyTree, Array]:
         """Runs any gated cell; `observe` must be linear."""
         given, fixed = take_apart(cell, params, inputs)
-        last, observed, hs = _recurrence(Plan(self, cell, observe), given, fixed)
+        plan = Plan(self, cell, observe)
+        plan = plan._replace(engine=dataclasses.replace(self, span=self._steps_in_span(plan, given)))
+        last, observed, hs = _recurrence(plan, given, fixed)
         ys = cell.readout(given.params, hs.astype(inputs.xs.dtype), inputs.xs)
         return last, observed, ys.astype(inputs.xs.dtype)
+
+    @property
+    def spans(self) -> Spans:
+        """How the loops are cut, once `span` is known."""
+        return Spans(self.span or 0, self.unroll, self.packs)
+
+    def _steps_in_span(self, plan: Plan, given: Given) -> int:
+        """The steps in a span, or 0 for one loop over all of them."""
+        steps = given.xs.shape[0]
+        if self.save == "states" or not isinstance(steps, int):
+            return 0
+        if self.span is None:
+            us_t = jax.eval_shape(lambda params, xs: one_step(plan.project(params, xs)), given.params, given.xs)
+            return usual_size(given.xs, jax.tree.leaves(us_t), jax.tree.leaves(plan.cell.hidden(given.state))[0])
+        return self.span if self.span and steps % self.span == 0 and steps > self.span else 0
 
 
 class _Kept(NamedTuple):
@@ -90,21 +114,23 @@ class _Kept(NamedTuple):
 
 
 def _forward(plan: Plan, given: Given, fixed: Fixed, keep: Any) -> tuple[PyTree, PyTree, PyTree]:
-    """The loop forwards: the last state, `keep(state, u_t, r_t)` of every step, and all u."""
+    """The loop forwards: the last state, `keep(state, u_t, r_t)` of every step, and all u, or None made in spans."""
     compute = given.xs.dtype
 
-    def body(state: PyTree, at_t: tuple[PyTree, PyTree, Fixed]) -> tuple[PyTree, PyTree]:
+    def step(state: PyTree, at_t: tuple[PyTree, PyTree, Fixed]) -> tuple[PyTree, PyTree]:
         u_t, noise_t, fixed_t = at_t
         state = select(fixed_t.resets, given.fresh, state)
         r_t = plan.recur(given.params, plan.cell.hidden(state), compute)
         state = plan.move(fixed_t, given.gate_params, u_t, r_t, state, noise_t)
         return state, keep(state, u_t, r_t)
 
-    us = plan.project(given.params, given.xs)
-    last, kept = loop(
-        body, given.state, (us, given.noise_ts, fixed), unroll=plan.engine.unroll, packs=plan.engine.packs
-    )
-    return last, kept, us
+    at = given.noise_ts, fixed
+    project = functools.partial(plan.project, given.params)
+    spans = plan.engine.spans
+    if spans.size:
+        return *forwards(step, given.state, project, given.xs, at, spans), None
+    us = project(given.xs)
+    return *loop(step, given.state, (us, *at), unroll=spans.unroll, packs=spans.packs), us
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -118,15 +144,21 @@ def _recurrence_forward(plan: Plan, given: Given, fixed: Fixed) -> tuple[Any, tu
     keeps = plan.engine.save == "preactivations"
     sums = plan.sums(given, fixed)
 
-    def keep(state: PyTree, u_t: PyTree, r_t: PyTree) -> tuple[PyTree, list[Array] | None]:
+    def apart(us: PyTree) -> list[Array | None]:
+        return [None if only else u for only, u in zip(sums, jax.tree.leaves(us), strict=True)]
+
+    def keep(state: PyTree, u_t: PyTree, r_t: PyTree) -> tuple[PyTree, list[Array | None] | None, list[Array] | None]:
+        if not keeps:
+            return state, None, None
         rs = jax.tree.leaves(r_t)
         if any(sums):
             rs = [u + r if only else r for only, u, r in zip(sums, jax.tree.leaves(u_t), rs, strict=True)]
-        return state, rs if keeps else None
+        return state, apart(u_t) if plan.engine.span else None, rs
 
-    last, (states, rs), all_us = _forward(plan, given, fixed, keep)
+    last, (states, us, rs), all_us = _forward(plan, given, fixed, keep)
     observed, hs = jax.vmap(plan.emit)(states)
-    us = [None if only else u for only, u in zip(sums, jax.tree.leaves(all_us), strict=True)] if keeps else None
+    if keeps and us is None:
+        us = apart(all_us)
     return (last, observed, hs), (given, fixed, _Kept(states, us, rs))
 
 
@@ -135,47 +167,73 @@ def _recurrence_backward(
 ) -> tuple[Given, None]:
     given, fixed, kept = residuals
     last_bar, *emitted_bar = cotangents
-    hs_bar = emitted_bar[-1]
-    compute = given.xs.dtype
     before = plan.before(given, fixed, kept.states)
-    hs = plan.cell.hidden(before)
-
-    params, xs = given.params, given.xs
+    params, xs, hs = given.params, given.xs, plan.cell.hidden(before)
     if kept.rs is None:  # products made again would else be made at once, and kept until the loop needs them
-        params, xs, hs = jax.tree.map(lambda x: x + zero_after(hs_bar).astype(x.dtype), (params, xs, hs))
-    made_us, project_t = jax.vjp(plan.project, params, xs)
-    made_rs, recur_t = jax.vjp(lambda params: plan.recur(params, hs, compute), params)
-    us = jax.tree.leaves(made_us) if kept.us is None else kept.us
-    rs = jax.tree.leaves(made_rs) if kept.rs is None else kept.rs
-    trees = jax.tree.structure(made_us), jax.tree.structure(made_rs)
-    state_like, h_like = one_step((before, hs))
+        params, xs, hs = jax.tree.map(lambda x: x + zero_after(emitted_bar[-1]).astype(x.dtype), (params, xs, hs))
+
+    def wide(params: PyTree, xs: Array, hs: Array) -> tuple[PyTree, PyTree]:
+        return plan.project(params, xs), plan.recur(params, hs, given.xs.dtype)
+
+    def wide_vjp(xs: Array, hs: Array) -> tuple[tuple[PyTree, PyTree], Any]:
+        return jax.vjp(lambda params, xs: wide(params, xs, hs), params, xs)
+
+    spans = plan.engine.spans
+    made = jax.eval_shape(wide, params, xs, hs)
+    trees = [jax.tree.structure(tree) for tree in made]
+    step = _step_backwards(plan, given, trees, one_step((before, hs)))
+    start = (last_bar, zeros(given.gate_params), zeros(given.fresh))
+    if spans.size:
+
+        def step_apart(carry: PyTree, at_t: PyTree) -> tuple[PyTree, PyTree]:
+            carry, (u_bar, r_bar, noise_bar) = step(carry, at_t)
+            return carry, (_different(u_bar, r_bar), noise_bar)
+
+        def pull_of(n: Any) -> Any:
+            _, pull = wide_vjp(*spans.cut((xs, hs), n))
+            return jax.tree_util.Partial(functools.partial(_pull_different, trees[1]), pull)  # type: ignore[no-untyped-call]  # jax does not annotate it
+
+        found = (kept.us, kept.rs, before, given.noise_ts, fixed, emitted_bar)
+        carry, params_bar, xs_bar, noise_bar = backwards(step_apart, start, found, Pull(pull_of, params), spans)
+        params_bar = jax.tree.map(lambda bar, leaf: bar.astype(leaf.dtype), params_bar, params)
+    else:
+
+        def step_once(carry: PyTree, at_t: PyTree) -> tuple[PyTree, _Once]:
+            carry, bars = step(carry, at_t)
+            return carry, _Once.of(bars)
+
+        made, wide_t = wide_vjp(xs, hs)
+        us, rs = (jax.tree.leaves(m) if k is None else k for m, k in zip(made, (kept.us, kept.rs), strict=True))
+        at = (us, rs, before, given.noise_ts, fixed, emitted_bar)
+        carry, once = loop(step_once, start, at, reverse=True, unroll=spans.unroll, packs=spans.packs)
+        us_bar, rs_bar, noise_bar = once.tree()
+        params_bar, xs_bar = wide_t((us_bar, rs_bar))
+    state_bar, gate_params_bar, fresh_bar = carry
+    return Given(params_bar, gate_params_bar, xs_bar, state_bar, fresh_bar, noise_bar), None
+
+
+def _step_backwards(plan: Plan, given: Given, trees: list[Any], like: tuple[PyTree, Array]) -> Body:
+    """A step of the loop backwards; `trees` are the structures of u and r, and `like` a state and its h."""
+    state_like, h_like = like
     emit_t = jax.linear_transpose(plan.emit, state_like)
     hidden_t = jax.linear_transpose(plan.cell.hidden, state_like)
-    _, recur_h_t = jax.vjp(lambda h: plan.recur(given.params, h, compute), h_like)
+    _, recur_h_t = jax.vjp(lambda h: plan.recur(given.params, h, given.xs.dtype), h_like)
 
-    def body(carry: tuple[PyTree, PyTree, PyTree], at_t: tuple[PyTree, ...]) -> tuple[PyTree, PyTree]:
+    def step(carry: tuple[PyTree, PyTree, PyTree], at_t: tuple[PyTree, ...]) -> tuple[PyTree, PyTree]:
         state_bar, gate_params_bar, fresh_bar = carry
         us_t, rs_t, state, noise_t, fixed_t, emitted_bar_t = at_t
         u_t, r_t = (jax.tree.unflatten(tree, leaves) for tree, leaves in zip(trees, _pairs(us_t, rs_t), strict=True))
         state_bar = add(state_bar, emit_t(tuple(emitted_bar_t))[0])
-        step = functools.partial(plan.move, fixed_t)
-        _, move_t = jax.vjp(step, given.gate_params, u_t, r_t, state, noise_t)
+        move = functools.partial(plan.move, fixed_t)
+        _, move_t = jax.vjp(move, given.gate_params, u_t, r_t, state, noise_t)
         gate_bar, u_bar, r_bar, state_bar, noise_bar = move_t(state_bar)
         state_bar = add(state_bar, hidden_t(_capped(recur_h_t(r_bar)[0], plan.engine.cap))[0])
         if fixed_t.resets is not None:
             fresh_bar = add(fresh_bar, select(fixed_t.resets, state_bar, zeros(state_bar)))
             state_bar = select(fixed_t.resets, zeros(state_bar), state_bar)
-        return (state_bar, add(gate_params_bar, gate_bar), fresh_bar), _Once.of((u_bar, r_bar, noise_bar))
+        return (state_bar, add(gate_params_bar, gate_bar), fresh_bar), (u_bar, r_bar, noise_bar)
 
-    start = (last_bar, zeros(given.gate_params), zeros(given.fresh))
-    at = (us, rs, before, given.noise_ts, fixed, emitted_bar)
-    (state_bar, gate_params_bar, fresh_bar), once = loop(
-        body, start, at, reverse=True, unroll=plan.engine.unroll, packs=plan.engine.packs
-    )
-    us_bar, rs_bar, noise_bar = once.tree()
-    params_bar, xs_bar = project_t(us_bar)
-    params_bar = add(params_bar, recur_t(rs_bar)[0])
-    return Given(params_bar, gate_params_bar, xs_bar, state_bar, fresh_bar, noise_bar), None
+    return step
 
 
 _recurrence.defvjp(_recurrence_forward, _recurrence_backward)
@@ -189,6 +247,19 @@ def _pairs(us: list[Array | None], rs: list[Array]) -> tuple[list[Any], list[Arr
         [r if u is None else u for u, r in zip(us, rs, strict=True)],
         [jnp.zeros_like(r) if u is None else r for u, r in zip(us, rs, strict=True)],
     )
+
+
+def _different(u_bar: PyTree, r_bar: PyTree) -> tuple[PyTree, ...]:
+    """Ū and r̄, or ū alone where r̄ is made of the same arrays."""
+    us, rs = jax.tree.leaves(u_bar), jax.tree.leaves(r_bar)
+    same = len(us) == len(rs) and all(u is r for u, r in zip(us, rs, strict=True))
+    return (u_bar,) if same else (u_bar, r_bar)
+
+
+def _pull_different(structure: Any, pull: Any, bars: tuple[PyTree, ...]) -> tuple[PyTree, Array]:
+    """What the transposed products make of what `_different` has left; `structure` is that of r̄."""
+    pulled: tuple[PyTree, Array] = pull((bars[0], jax.tree.unflatten(structure, jax.tree.leaves(bars[-1]))))
+    return pulled
 
 
 def _is_little(shape: tuple[Any, ...]) -> bool:

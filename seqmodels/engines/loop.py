@@ -1,12 +1,13 @@
 """A scan for backward passes that the engines write themselves."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, PyTree
-from seqmodels.engines.packing import Packing, Packs
+from seqmodels.engines.packing import Packing, Packs, blank, put
 
 Body = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
 
@@ -20,7 +21,7 @@ def zero_after(x: Array) -> Array:
     """A zero that XLA does not know before `x` is there, so that what it is added to waits for `x`."""
     # Cut before it is flattened: devices that share x would have to put it together first.
     first = jnp.sum(x[(slice(0, 1),) * x.ndim])
-    return jnp.where(jnp.isfinite(first), first * 0, jnp.zeros_like(first))  # x * 0 is not folded: it might be NaN
+    return (first > jnp.inf).astype(x.dtype)  # which no number is, NaN included
 
 
 def loop(
@@ -55,22 +56,37 @@ def loop(
     """
     leaves = jax.tree.leaves(xs)
     steps = leaves[0].shape[0]
-    seed = zero_after(leaves[0])
     y_like = jax.eval_shape(body, carry, one_step(xs))[1]
     packing = Packing.of(y_like, packs)
-    buffers = [jnp.broadcast_to(seed.astype(y.dtype), (steps, *y.shape)) for y in jax.eval_shape(packing.pack, y_like)]
+    arrays = blank(packing, y_like, steps, zero_after(leaves[0]))
+
+    def step(t: Array, carries: tuple[PyTree, list[Array]]) -> tuple[PyTree, list[Array]]:
+        carry, arrays = carries
+        carry, y_t = body(carry, take(xs, t))
+        return carry, put(packing, arrays, y_t, t)
+
     if steps == 0:
-        return carry, packing.unpack(buffers)
+        return carry, packing.unpack(arrays)
+    carry, arrays = sweep(step, (carry, arrays), steps, reverse=reverse, unroll=unroll)
+    return carry, packing.unpack(arrays)
 
-    def turn(n: Array, carries: tuple[PyTree, list[Array]]) -> tuple[PyTree, list[Array]]:
-        carry, buffers = carries
-        t = steps - 1 - n if reverse else n
-        carry, y_t = body(carry, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, t, 0, keepdims=False), xs))
-        put = [
-            jax.lax.dynamic_update_index_in_dim(buffer, y, t, 0)
-            for buffer, y in zip(buffers, packing.pack(y_t), strict=True)
-        ]
-        return carry, put
 
-    carry, buffers = jax.lax.fori_loop(0, steps, turn, (carry, buffers), unroll=unroll)
-    return carry, packing.unpack(buffers)
+def sweep(
+    step: Callable[[Array, PyTree], PyTree], carry: PyTree, steps: int, *, reverse: bool = False, unroll: int = 1
+) -> Any:
+    """The carry after `step(t, carry)` for all t from 0, or down to 0."""
+
+    def turn(n: Array, carry: PyTree) -> PyTree:
+        return step(steps - 1 - n if reverse else n, carry)
+
+    return jax.lax.fori_loop(0, steps, turn, carry, unroll=unroll)
+
+
+def take(tree: PyTree, t: Array) -> PyTree:
+    """Step t of leaves [T, ...]."""
+    return jax.tree.map(lambda x: _step(x, t), tree)
+
+
+def _step(x: Array, t: Array) -> Array:
+    step: Array = jax.lax.dynamic_index_in_dim(x, t, 0, keepdims=False, allow_negative_indices=False)
+    return step
