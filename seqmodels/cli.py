@@ -162,7 +162,7 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         "--engine",
         action="append",
         metavar="NAME",
-        help="one of ours, also NAME:unroll=N with N steps in a turn, or fused:packed (default: scan, fused)",
+        help="one of ours, also NAME:unroll=N or fused:span=N, with N steps, or fused:packed (default: scan, fused)",
     )
     parser.add_argument("--peer", action="append", metavar="NAME", help="a library (default: all); none: no other")
     parser.add_argument(

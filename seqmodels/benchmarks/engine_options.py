@@ -23,10 +23,11 @@ def engine_of(text: str) -> Engine:
     if engine is None:
         raise UserError(f"there is no {name!r} to measure; there are {', '.join(map(repr, ENGINES))}")
     if colon:
-        number = re.fullmatch(r"(unroll|span)=(\d+)", option)
-        changes = {"packed": True} if option == "packed" else {number[1]: int(number[2])} if number else {"": None}
-        if changes.get("unroll") == 0:
-            changes = {"": None}
+        key, _, number = option.partition("=")
+        if re.fullmatch(r"unroll=[1-9]\d*|span=\d+", option):
+            changes: dict[str, Any] = {key: int(number)}
+        else:
+            changes = {"packed" if option == "packed" else "": True}
         if not all(hasattr(engine, key) for key in changes):
             known = ("unroll=4", "span=16", "packed")
             having = (f"{n}:{o}" for n, e in ENGINES.items() for o in known if hasattr(e, o.partition("=")[0]))

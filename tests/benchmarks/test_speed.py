@@ -190,7 +190,7 @@ def test_the_command(tmp_path, capsys):
         pytest.param(["--dtype", "tf32"], "--dtype tf32 is for GPUs", marks=NO_GPU),
         (["--engine", "warp"], "no 'warp' to measure"),
         (["--engine", "fused:unroll=0"], "--engine fused:unroll=0: there is no such option"),
-        (["--engine", "chunked:unroll=2"], "there are scan:unroll=4, fused:unroll=4, fused:packed"),
+        (["--engine", "chunked:unroll=2"], "there are scan:unroll=4, fused:unroll=4, fused:span=16, fused:packed"),
         (["--write", "nowhere.md", "--peer", "none"], "nowhere.md: no such file"),
     ],
 )
