@@ -9,7 +9,7 @@ from seqmodels.errors import UserError
 
 
 def engine_of(text: str) -> Engine:
-    """The engine of a name, or of a name with an option: `unroll` or `span`, a number of steps, or `packed`.
+    """The engine of a name, or of a name with an option: `unroll` or `span`, in steps, or `packed`, as on a GPU.
 
     Raises:
       UserError: if there is no such engine, or it has no such option.
@@ -27,7 +27,7 @@ def engine_of(text: str) -> Engine:
         if re.fullmatch(r"unroll=[1-9]\d*|span=\d+", option):
             changes: dict[str, Any] = {key: int(number)}
         else:
-            changes = {"packed" if option == "packed" else "": True}
+            changes = {"packed": True, "span": 0} if option == "packed" else {"": None}
         if not all(hasattr(engine, key) for key in changes):
             known = ("unroll=4", "span=16", "packed")
             having = (f"{n}:{o}" for n, e in ENGINES.items() for o in known if hasattr(e, o.partition("=")[0]))

@@ -24,6 +24,12 @@ def is_shared() -> bool:
     return bool(jax.sharding.get_abstract_mesh().size > 1)
 
 
+def platform() -> str:
+    """The kind of device that a program is for: of the mesh in force, whose devices need not be here, or JAX's own."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return jax.default_backend() if device is None else device.platform
+
+
 def spread(x: Array, axis: int, over: str = MODEL) -> Array:
     """Asks XLA to share an array along one axis among the devices of a mesh; the other axes are left to it.
 

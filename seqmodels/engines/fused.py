@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, GatedCell, PyTree
+from seqmodels.cells.spread import platform
 from seqmodels.engines.engine import Engine, Inputs, select
 from seqmodels.engines.gated import Fixed, Given, Observe, Plan, add, take_apart, zeros
 from seqmodels.engines.loop import Body, loop, one_step, zero_after
@@ -73,8 +74,8 @@ class Fused(Engine):
         """Whether a step's output is packed: a GPU takes a kernel for each array, a CPU reads packed ones slowly."""
         if self.packed is not None:
             return self.packed
-        backend = jax.default_backend()
-        return backend == "gpu" or (backend == "cpu" and _is_little(leaf.shape))
+        device = platform()
+        return device == "gpu" or (device == "cpu" and _is_little(leaf.shape))
 
     def run(self, cell: GatedCell, params: PyTree, inputs: Inputs, observe: Observe) -> tuple[PyTree, PyTree, Array]:
         """Runs any gated cell; `observe` must be linear."""

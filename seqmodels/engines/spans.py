@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, PyTree, state_dtype
-from seqmodels.cells.spread import is_shared
+from seqmodels.cells.spread import is_shared, platform
 from seqmodels.engines.loop import Body, one_step, sweep, take, zero_after
 from seqmodels.engines.packing import Joining, Packing, Packs, blank, put
 
@@ -62,7 +62,7 @@ def usual_size(xs: Array, us_t: list[Array], h: Array) -> int:
       0
     """
     known = all(isinstance(size, int) for x in (xs, h, *us_t) for size in x.shape)
-    if not known or jax.default_backend() != "cpu" or cores() < 2 or is_shared():
+    if not known or platform() != "cpu" or cores() < 2 or is_shared():
         return 0
     steps, rows, inputs = xs.shape[0], math.prod(xs.shape[1:-1]), xs.shape[-1]
     narrow = 4 if xs.dtype.itemsize < 4 else 1  # as much faster or more, and with transposes that do not run beside

@@ -130,6 +130,17 @@ def test_it_wants_a_cpu_with_a_second_core_that_shares_with_no_other_device(monk
         assert size(64, 32, 256, 256) == 0
 
 
+def test_the_devices_of_the_mesh_count_which_need_not_be_here(monkeypatch):
+    monkeypatch.setattr(spans, "cores", lambda: 2)
+    mesh = jax.make_mesh((1,), ("data",))
+    with jax.set_mesh(mesh):
+        assert size(64, 32, 256, 256) == 16
+    device = type(mesh.abstract_mesh.abstract_device)(device_kind="TPU v5 lite", num_cores=1, platform="tpu")
+    there = mesh.abstract_mesh.update(abstract_device=device)
+    with jax.sharding.use_abstract_mesh(there):
+        assert size(64, 32, 256, 256) == 0
+
+
 def compiled(cell, engine, steps, rows):
     params = jax.eval_shape(lambda key: cell.init(key, cell.hidden_size), jax.random.key(0))
     xs = jax.ShapeDtypeStruct((rows, steps, cell.hidden_size), np.float32)
