@@ -97,8 +97,9 @@ class Fused(Engine):
         if self.save == "states" or not isinstance(steps, int):
             return 0
         if self.span is None:
-            us_t = jax.eval_shape(lambda params, xs: one_step(plan.project(params, xs)), given.params, given.xs)
-            return usual_size(given.xs, jax.tree.leaves(us_t), jax.tree.leaves(plan.cell.hidden(given.state))[0])
+            return usual_size(
+                given.xs, jax.tree.leaves(plan.u_like(given)), jax.tree.leaves(plan.cell.hidden(given.state))[0]
+            )
         return self.span if self.span and steps % self.span == 0 and steps > self.span else 0
 
 

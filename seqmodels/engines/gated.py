@@ -57,6 +57,10 @@ class Plan(NamedTuple):
         """U of all steps, in the type of the state."""
         return cast(self.cell.project(params, xs), state_dtype(xs.dtype))
 
+    def u_like(self, given: Given) -> PyTree:
+        """The shapes of U of one step."""
+        return jax.eval_shape(lambda params, xs: one_step(self.project(params, xs)), given.params, given.xs)
+
     def recur(self, params: PyTree, h: Array, compute: jnp.dtype) -> PyTree:
         """R from h of one step or of all, in the type of h."""
         return cast(self.cell.recur(params, h.astype(compute)), h.dtype)
@@ -84,7 +88,7 @@ class Plan(NamedTuple):
         traced, so that a cell need not say it.
         """
         compute = given.xs.dtype
-        u_t = jax.eval_shape(lambda params, xs: one_step(self.project(params, xs)), given.params, given.xs)
+        u_t = self.u_like(given)
         r_t = jax.eval_shape(
             lambda params, state: self.recur(params, self.cell.hidden(state), compute), given.params, given.state
         )

@@ -74,7 +74,10 @@ def test_derivatives_of_derivatives_and_many_at_once(x64):
 
     def curvature(span):
         slope = jax.grad(functools.partial(loss, cell, Fused(span=span)))
-        norm = lambda params, xs: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(slope(params, xs)))  # noqa: E731 (one line)
+
+        def norm(params, xs):
+            return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(slope(params, xs)))
+
         return jax.vmap(jax.grad(norm), in_axes=(None, 0))(params, xs)
 
     assert_close(curvature(4), curvature(0), np.float64)
