@@ -36,9 +36,10 @@ class Fused(Engine):
       unroll: steps in one turn of the compiled loops.
       packed: what each step leaves is written to one array for all that have one shape, not to one for each gate.
         None: as it was found to be faster (docs/benchmarks.md), see `packs`.
-      span: steps in a span of time whose wide products, project(x) and those afterwards, are made while the loop is in
-        the span beside it, on another core, and are never whole; 0, or where T is no multiple of it: all at once.
-        None: as it was found to be faster, on CPUs, see `usual_size`. Of no use with save="states".
+      span: steps in a span of time whose wide products, those afterwards and, unless x is less than half as wide as h,
+        project(x), are made while the loop is in the span beside it, on another core, and are never whole; 0, or where
+        T is no multiple of it: all at once. None: as it was found to be faster, on CPUs, see `usual_size`. Of no use
+        with save="states".
 
     Example:
       >>> import seqmodels as sm
@@ -97,9 +98,7 @@ class Fused(Engine):
         if self.save == "states" or not isinstance(steps, int):
             return 0
         if self.span is None:
-            return usual_size(
-                given.xs, jax.tree.leaves(plan.u_like(given)), jax.tree.leaves(plan.cell.hidden(given.state))[0]
-            )
+            return usual_size(given.xs, jax.tree.leaves(plan.u_like(given)), plan.cell.hidden(given.state))
         return self.span if self.span and steps % self.span == 0 and steps > self.span else 0
 
 
@@ -129,10 +128,16 @@ def _forward(plan: Plan, given: Given, fixed: Fixed, keep: Any) -> tuple[PyTree,
     at = given.noise_ts, fixed
     project = functools.partial(plan.project, given.params)
     spans = plan.engine.spans
-    if spans.size:
+    if _projects_in_spans(plan, given):
         return *forwards(step, given.state, project, given.xs, at, spans), None
     us = project(given.xs)
     return *loop(step, given.state, (us, *at), unroll=spans.unroll, packs=spans.packs), us
+
+
+def _projects_in_spans(plan: Plan, given: Given) -> bool:
+    """Whether u is made beside the loop: that of inputs less than half as wide as h is too little to be worth it."""
+    h = plan.cell.hidden(given.state)
+    return bool(plan.engine.span) and 2 * given.xs.shape[-1] >= h.shape[-1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -144,7 +149,7 @@ def _recurrence(plan: Plan, given: Given, fixed: Fixed) -> tuple[PyTree, PyTree,
 
 def _recurrence_forward(plan: Plan, given: Given, fixed: Fixed) -> tuple[Any, tuple[Given, Fixed, _Kept]]:
     keeps = plan.engine.save == "preactivations"
-    sums = plan.sums(given, fixed)
+    sums, in_spans = plan.sums(given, fixed), _projects_in_spans(plan, given)
 
     def apart(us: PyTree) -> list[Array | None]:
         return [None if only else u for only, u in zip(sums, jax.tree.leaves(us), strict=True)]
@@ -155,7 +160,7 @@ def _recurrence_forward(plan: Plan, given: Given, fixed: Fixed) -> tuple[Any, tu
         rs = jax.tree.leaves(r_t)
         if any(sums):
             rs = [u + r if only else r for only, u, r in zip(sums, jax.tree.leaves(u_t), rs, strict=True)]
-        return state, apart(u_t) if plan.engine.span else None, rs
+        return state, apart(u_t) if in_spans else None, rs
 
     last, (states, us, rs), all_us = _forward(plan, given, fixed, keep)
     observed, hs = jax.vmap(plan.emit)(states)

@@ -84,6 +84,11 @@ def after(tree: PyTree, *others: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: leaf + jnp.asarray(zero).astype(leaf.dtype), tree)
 
 
+def unknown(n: int, x: Array) -> Array:
+    """The number n, which XLA does not know, as it does not know a loop's counter: what it compiles serves for both."""
+    return n + zero_after(x).astype(jnp.int32)
+
+
 def abreast(
     wide: Callable[[PyTree], PyTree], steps: Callable[[PyTree], PyTree], ahead: PyTree, state: PyTree
 ) -> tuple[PyTree, PyTree]:
@@ -151,7 +156,7 @@ def forwards(
         return state, arrays, us, ahead
 
     state, arrays, us, _ = sweep(turn, (state, arrays, us, spans.cut(xs, 1)), last)
-    state, arrays = through(last, us, (state, arrays))
+    state, arrays = through(unknown(last, jax.tree.leaves(state)[0]), us, (state, arrays))
     return state, packing.unpack(arrays)
 
 
@@ -231,7 +236,7 @@ def backwards(step: Body, carry: PyTree, at: PyTree, pull: Pull, spans: Spans) -
         ahead = bars, after(pull.apart(n)[0], jax.tree.leaves(carry)[0])
         return carry, arrays, ahead, gather(found, made, n + 1)
 
-    carry, arrays, bars = through(last, carry, blank(packing, y_like, steps, seed))
+    carry, arrays, bars = through(unknown(last, jax.tree.leaves(at)[0]), carry, blank(packing, y_like, steps, seed))
     sums_like, pieces_like = jax.eval_shape(products, (bars, own))
     found = (
         jax.tree.map(lambda x: jnp.zeros(x.shape, state_dtype(x.dtype)), sums_like),

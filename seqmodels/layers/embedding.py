@@ -53,9 +53,15 @@ class Embedding:
         Returns:
           [..., E].
         """
-        xs: Array = jnp.take(spread(table, axis=0), ids, axis=0, mode="clip").astype(dtype or table.dtype)
+        xs = _rows(spread(table, axis=0), ids).astype(dtype or table.dtype)
         if key is None or self.dropout == 0.0:
             return xs
         mask = dropout_mask(key, self.dropout, (self.vocabulary_size, 1), xs.dtype)
-        kept: Array = jnp.take(mask, ids, axis=0, mode="clip")
-        return xs * kept
+        return xs * _rows(mask, ids)
+
+
+def _rows(table: Array, ids: Array) -> Array:
+    """Rows [..., T, E] of ids [..., T], looked up time first, as engines take them: then nothing is moved for these."""
+    if ids.ndim < 2:
+        return jnp.take(table, ids, axis=0, mode="clip")
+    return jnp.moveaxis(jnp.take(table, jnp.moveaxis(ids, -1, 0), axis=0, mode="clip"), 0, -2)

@@ -30,9 +30,9 @@ def loss(cell, method, params, xs):
     return jnp.sum(jnp.sin(sm.unroll(cell, params, xs, method=method)[1].astype(jnp.float32)))
 
 
-def slopes(cell, method, dtype, steps=12):
-    params = cell.init(jax.random.key(0), INPUTS)
-    xs = jax.random.normal(jax.random.key(1), (BATCH, steps, INPUTS)).astype(dtype)
+def slopes(cell, method, dtype, steps=12, inputs=INPUTS):
+    params = cell.init(jax.random.key(0), inputs)
+    xs = jax.random.normal(jax.random.key(1), (BATCH, steps, inputs)).astype(dtype)
     return jax.jit(jax.grad(functools.partial(loss, cell, method), argnums=(0, 1)))(params, xs)
 
 
@@ -42,8 +42,11 @@ def slopes(cell, method, dtype, steps=12):
     ids=repr,
 )
 @pytest.mark.parametrize("cell", [sm.LSTM(HIDDEN), sm.GRU(HIDDEN), sm.RNN(HIDDEN)], ids=name)
-def test_spans_of_several_steps(cell, engine, x64):
-    assert_close(slopes(cell, engine, np.float64), slopes(cell, Fused(span=0), np.float64), np.float64)
+@pytest.mark.parametrize("inputs", [INPUTS, 3])
+def test_spans_of_several_steps(cell, engine, inputs, x64):
+    """Of three inputs, too few for eight units, u is made at once."""
+    expected = slopes(cell, Fused(span=0), np.float64, inputs=inputs)
+    assert_close(slopes(cell, engine, np.float64, inputs=inputs), expected, np.float64)
 
 
 def test_a_cap_holds_in_spans_too(x64):
@@ -144,17 +147,22 @@ def test_the_devices_of_the_mesh_count_which_need_not_be_here(monkeypatch):
         assert size(64, 32, 256, 256) == 0
 
 
-def compiled(cell, engine, steps, rows):
-    params = jax.eval_shape(lambda key: cell.init(key, cell.hidden_size), jax.random.key(0))
-    xs = jax.ShapeDtypeStruct((rows, steps, cell.hidden_size), np.float32)
+def compiled(cell, engine, steps, rows, inputs=None):
+    inputs = inputs or cell.hidden_size
+    params = jax.eval_shape(lambda key: cell.init(key, inputs), jax.random.key(0))
+    xs = jax.ShapeDtypeStruct((rows, steps, inputs), np.float32)
     slope = jax.grad(functools.partial(loss, cell, engine), argnums=(0, 1))
     return jax.jit(slope).lower(params, xs).compile()
 
 
-@pytest.mark.parametrize(("cell", "found"), [(sm.LSTM(64), [1, 3]), (sm.GRU(64), [1, 3])], ids=name)
-def test_products_come_before_the_loop_beside_them_and_are_kept_until_behind_it(cell, found):
+@pytest.mark.parametrize(
+    ("cell", "inputs", "found"),
+    [(sm.LSTM(64), 64, [1, 3]), (sm.GRU(64), 32, [1, 3]), (sm.LSTM(64), 31, [3])],
+    ids=["LSTM", "GRU", "LSTM of few inputs"],
+)
+def test_products_come_before_the_loop_beside_them_and_are_kept_until_behind_it(cell, inputs, found):
     """So that neither waits for the other, nor has its memory: of u forwards, of x and both weights backwards."""
-    text = compiled(cell, Fused(span=8), 64, 8).as_text()
+    text = compiled(cell, Fused(span=8), 64, 8, inputs).as_text()
     assert "is_scheduled=true" in text  # the instructions stand as they come
     bodies = [
         text_of.splitlines() for text_of in re.split(r"\n\n", text) if " while(" in text_of and "ENTRY" not in text_of
@@ -173,6 +181,23 @@ def test_products_come_before_the_loop_beside_them_and_are_kept_until_behind_it(
             assert uses
             assert min(uses) > loop
     assert sorted(numbers) == found
+
+
+def test_a_span_with_nothing_beside_it_is_made_of_what_is_compiled_for_the_others():
+    """Else everything a loop does would be compiled twice."""
+    text = compiled(sm.LSTM(64), Fused(span=8), 64, 8).as_text()
+    parts = {part.split()[0].lstrip("%"): part for part in text.split("\n\n") if part.strip()}
+
+    def kernels(body):
+        """What the fusions of a loop compute, by everything but their names."""
+        names = re.findall(r"calls=%([\w.\-]+)", parts[body])
+        return {re.sub(r"metadata=\{[^}]*\}|%[\w.\-]+|param_[\w.]+", "", parts[name]) for name in names}
+
+    bodies = re.findall(r" while\(.*body=%([\w.\-]+)", text)
+    loops = [kernels(body) for body in bodies if " while(" not in parts[body]]
+    assert len(loops) == 4  # forwards and backwards, beside products and alone
+    assert all(len(found) > 4 for found in loops)
+    assert len(set.union(*loops)) < 0.6 * sum(map(len, loops))
 
 
 def test_what_is_made_in_spans_is_never_whole():

@@ -1,11 +1,14 @@
 """Embedding, linear map and dropout against NumPy."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import assert_close, assert_equal
 
+import seqmodels as sm
 from seqmodels.layers import Embedding, Linear, LinearParams, dropout
 
 KEY = jax.random.key(3)
@@ -33,6 +36,22 @@ def test_symbols_outside_the_vocabulary_take_the_nearest_vector():
     layer = Embedding(vocabulary_size=7, size=4)
     table = layer.init(KEY)
     assert_equal(layer.apply(table, jnp.array([-1, 7, 100])), np.asarray(table)[[0, 6, 6]])
+
+
+def test_nothing_is_moved_between_an_embedding_and_a_cell():
+    """Vectors are looked up in the order in which an engine takes them."""
+    layer, cell = Embedding(vocabulary_size=7, size=5), sm.LSTM(6)
+    params = layer.init(KEY), cell.init(KEY, 5)
+    ids = jnp.zeros((2, 11), int)
+
+    def moved(vectors):
+        run = jax.jit(lambda params, ids: sm.unroll(cell, params[1], vectors(params[0], ids))[1])
+        return re.findall(
+            r" = f32\[(?:11,2|2,11),5\]\S* (?:copy|transpose)\(", run.lower(params, ids).compile().as_text()
+        )
+
+    assert moved(lambda table, ids: table[ids])
+    assert not moved(layer.apply)
 
 
 def test_embedding_dropout_drops_whole_symbols():
