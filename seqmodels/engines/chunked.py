@@ -3,16 +3,20 @@
 import dataclasses
 import functools
 import math
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, GatedCell, PyTree
+from seqmodels.cells.spread import is_shared
 from seqmodels.engines.engine import Engine, Inputs
 from seqmodels.engines.fused import Fused
-from seqmodels.engines.gated import Observe, add, floats, merge, others, zeros
+from seqmodels.engines.gated import Observe, Plan, add, floats, merge, others, take_apart, zeros
 from seqmodels.engines.scan import Scan
+
+SPANS: Final = (8, 4)
+"""So many spans in a chunk come near to what spans are worth over all steps, and else so many (docs/benchmarks.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +24,13 @@ class Chunked(Engine):
     """Keeps the state at the start of every chunk, and runs a chunk again when its gradient is wanted.
 
     Beside inputs, outputs and their gradients, memory holds T / chunk states and what one chunk needs, its input
-    product included: least, of the order of √T, with chunks of √T steps. A gated cell is run by the engine "fused"
-    inside a chunk, any other one by "scan". Reverse mode only.
+    product included: least, of the order of √T, with chunks of √T steps. Where inputs and outputs are of one shape,
+    their gradients are one array. A gated cell is run by the engine "fused" inside a chunk, any other one by "scan".
+    Reverse mode only.
 
     Args:
-      chunk: steps in a chunk; None: a divisor of T near √T, if there is one.
+      chunk: steps in a chunk; None: a divisor of T near √T, if there is one, or as many more as "fused" needs to cut it
+        into eight spans, or four, if they are at most T / 8.
 
     Example:
       >>> import seqmodels as sm
@@ -53,7 +59,7 @@ class Chunked(Engine):
         steps = inputs.xs.shape[0]
         if steps == 0:
             return engine.run(cell, params, inputs, observe)
-        size = min(self.chunk or _near_root(steps), steps)
+        size = min(self.chunk or _usual_size(cell, params, inputs, observe), steps)
         plan = _Plan(engine, cell, observe, size, inputs.xs.ndim - 2)
         whole = steps // size * size
         state, outputs = _run(plan, params, jax.tree.map(lambda x: x[:whole], _of_time(inputs)), inputs)
@@ -64,6 +70,18 @@ class Chunked(Engine):
             outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts), outputs, more)
         observed, ys = outputs
         return state, observed, ys
+
+
+def _usual_size(cell: Cell, params: PyTree, inputs: Inputs, observe: Observe) -> int:
+    """Steps in a chunk: near √T, or so many more that products can be made beside its loop."""
+    steps = inputs.xs.shape[0]
+    root = _near_root(steps)
+    if not isinstance(cell, GatedCell):
+        return root
+    engine = Fused()
+    span = engine.steps_in_span(Plan(engine, cell, observe), take_apart(cell, params, inputs)[0])
+    sizes = (number * span for number in SPANS)
+    return next((size for size in sizes if root < size <= steps // 8 and steps % size == 0), root)
 
 
 def _near_root(steps: int) -> int:
@@ -171,16 +189,22 @@ def _chunks_forward(
 def _chunks_backward(
     plan: _Plan, residuals: tuple[_Given, _Fixed, PyTree], cotangents: tuple[PyTree, PyTree]
 ) -> tuple[_Given, None]:
-    """Chunk by chunk from the end: each is run again from its start, with what its gradient needs."""
+    """Chunk by chunk from the end: each is run again from its start, with what its gradient needs.
+
+    The gradient of a chunk's outputs is read before that of its inputs is made: where both are of one shape, the one is
+    written over the other, and XLA needs no array of all steps for either.
+    """
     given, fixed, starts = residuals
-    state_bar, outputs_bar = cotangents
+    state_bar, (observed_bar, ys_bar) = cotangents
     number = given.xs.shape[plan.axes] // plan.size
+    in_place = ys_bar.shape == given.xs.shape and ys_bar.dtype == given.xs.dtype and not is_shared()
 
     def turn(count: Array, bar: _Given) -> _Given:
         n = number - 1 - count
         part, fixed_part = plan.part(given, fixed, n, jax.tree.map(lambda leaf: leaf[n], starts))
         _, pull = jax.vjp(lambda part: plan.piece(part, fixed_part), part)
-        (part_bar,) = pull((bar.state, plan.cut(outputs_bar, n, plan.axes)))
+        outputs_bar = plan.cut((observed_bar, bar.xs if in_place else ys_bar), n, plan.axes)
+        (part_bar,) = pull((bar.state, outputs_bar))
         return _Given(
             params=add(bar.params, part_bar.params),
             xs=plan.paste(bar.xs, part_bar.xs, n, plan.axes),
@@ -189,7 +213,8 @@ def _chunks_backward(
             noise_ts=plan.paste(bar.noise_ts, part_bar.noise_ts, n, 0),
         )
 
-    return jax.lax.fori_loop(0, number, turn, zeros(given)._replace(state=state_bar)), None
+    start = zeros(given)._replace(state=state_bar)
+    return jax.lax.fori_loop(0, number, turn, start._replace(xs=ys_bar) if in_place else start), None
 
 
 _chunks.defvjp(_chunks_forward, _chunks_backward)

@@ -82,17 +82,12 @@ class Fused(Engine):
         """Runs any gated cell; `observe` must be linear."""
         given, fixed = take_apart(cell, params, inputs)
         plan = Plan(self, cell, observe)
-        plan = plan._replace(engine=dataclasses.replace(self, span=self._steps_in_span(plan, given)))
+        plan = plan._replace(engine=dataclasses.replace(self, span=self.steps_in_span(plan, given)))
         last, observed, hs = _recurrence(plan, given, fixed)
         ys = cell.readout(given.params, hs.astype(inputs.xs.dtype), inputs.xs)
         return last, observed, ys.astype(inputs.xs.dtype)
 
-    @property
-    def spans(self) -> Spans:
-        """How the loops are cut, once `span` is known."""
-        return Spans(self.span or 0, self.unroll, self.packs)
-
-    def _steps_in_span(self, plan: Plan, given: Given) -> int:
+    def steps_in_span(self, plan: Plan, given: Given) -> int:
         """The steps in a span, or 0 for one loop over all of them."""
         steps = given.xs.shape[0]
         if self.save == "states" or not isinstance(steps, int):
@@ -100,6 +95,11 @@ class Fused(Engine):
         if self.span is None:
             return usual_size(given.xs, jax.tree.leaves(plan.u_like(given)), plan.cell.hidden(given.state))
         return self.span if self.span and steps % self.span == 0 and steps > self.span else 0
+
+    @property
+    def spans(self) -> Spans:
+        """How the loops are cut, once `span` is known."""
+        return Spans(self.span or 0, self.unroll, self.packs)
 
 
 class _Kept(NamedTuple):

@@ -73,7 +73,7 @@ class Rule(NamedTuple):
     why: str
 
 
-_LONG, _LARGE = 1024, 2**25
+_LONG, _LARGE = 1024, 2**27
 
 RULES = (
     Rule(
@@ -81,8 +81,8 @@ RULES = (
         "chunked",
         lambda call: call.steps >= _LONG and call.state_bytes >= _LARGE,
         f"from {_LONG:,} steps on, where their states take {_LARGE // 2**20} MiB or more",
-        "it needs a fifth of the memory of 'fused' there, and on a CPU from 0.8 to 1.2 times its time (a GPU or TPU "
-        "was not measured)",
+        "it needs less than a fifth of the memory of 'fused' there, and on a CPU from 1.1 to 1.5 times its time (a GPU "
+        "or TPU was not measured)",
     ),
     Rule(
         GatedCell,

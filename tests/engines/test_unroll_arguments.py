@@ -128,7 +128,8 @@ def test_auto_says_what_it_takes_and_why():
     ("cell", "shape", "backend", "engine"),
     [
         (sm.LSTM(256), (8, 64, 256), "cpu", "fused"),
-        (sm.LSTM(256), (8, 2048, 256), "cpu", "chunked"),
+        (sm.LSTM(256), (8, 2048, 256), "cpu", "fused"),
+        (sm.LSTM(256), (8, 8192, 256), "cpu", "chunked"),
         (sm.LSTM(4), (2048, 4), "gpu", "fused"),
         (sm.MLSTM(64), (16, 1024, 64), "cpu", "chunked"),
         (sm.MinGRU(8), (4, 64, 8), "cpu", "scan"),
@@ -142,7 +143,7 @@ def test_auto_looks_at_cell_sizes_and_backend(cell, shape, backend, engine):
 
 def test_auto_runs_what_it_says():
     cell = sm.GRU(64)
-    params, xs = cell.init(jax.random.key(0), 2), jnp.ones((64, 2048, 2))
+    params, xs = cell.init(jax.random.key(0), 2), jnp.ones((256, 2048, 2))
     kept = {
         method: jax.jit(jax.grad(lambda p: sm.unroll(cell, p, xs, method=method)[1].sum()))  # noqa: B023 (called at once)
         .lower(params)
