@@ -122,8 +122,8 @@ def explain(cell: Cell | Composite, shape: tuple[int, ...] | None = None, backen
     Example:
       >>> import seqmodels as sm
       >>> print(explain(sm.LSTM(hidden_size=256), (8, 16384, 256), "cpu"))
-      LSTM: auto takes 'chunked', because it needs a fifth of the memory of 'fused' there, and on a CPU from 0.8 to 1.2
-      times its time (a GPU or TPU was not measured). It can also be run by 'scan', 'fused', 'newton'.
+      LSTM: auto takes 'chunked', because it needs less than a fifth of the memory of 'fused' there, and on a CPU from
+      1.1 to 1.5 times its time (a GPU or TPU was not measured). It can also be run by 'scan', 'fused', 'newton'.
     """
     if isinstance(cell, Composite):
         return "\n".join(explain(part, shape, backend) for part in dict.fromkeys(cell.parts))
