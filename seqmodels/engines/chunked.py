@@ -197,6 +197,7 @@ def _chunks_backward(
     given, fixed, starts = residuals
     state_bar, (observed_bar, ys_bar) = cotangents
     number = given.xs.shape[plan.axes] // plan.size
+    # Devices that share a model may share the features of outputs otherwise than those of inputs.
     in_place = ys_bar.shape == given.xs.shape and ys_bar.dtype == given.xs.dtype and not is_shared()
 
     def turn(count: Array, bar: _Given) -> _Given:

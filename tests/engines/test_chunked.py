@@ -36,7 +36,8 @@ def test_gradients_of_inputs_may_take_the_place_of_those_of_outputs(cell, x64):
     assert_close(run(cell, given, LENGTHS, RESETS, key, method=Chunked(2), reverse=True), expected, np.float64)
 
 
-def test_gradients_of_all_states_do_too(x64):
+def test_gradients_of_all_states_come_beside_those_of_outputs(x64):
+    """Where these share an array with those of inputs."""
     cell = sm.LSTM(INPUTS)
     given = problem(cell)
 
