@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
+from seqmodels.cells.draws import keys, uniform
 from seqmodels.cells.initializers import glorot_blocks
 from seqmodels.cells.products import gate_products
 
@@ -73,11 +74,11 @@ class IndRNN(GatedCell):
 
     def init(self, key: Array, input_size: int) -> IndRNNParams:
         """Glorot input weights, recurrent weights uniform from 0 to the bound of `longest_lag`, zero bias."""
-        key_ih, key_hh = jax.random.split(key)
+        key_ih, key_hh = keys(key, 2)
         bound = 1.0 if self.longest_lag is None else 2.0 ** (1.0 / self.longest_lag)
         return IndRNNParams(
             w_ih=glorot_blocks(key_ih, input_size, self.hidden_size, 1),
-            w_hh=jax.random.uniform(key_hh, (self.hidden_size,), float, 0.0, bound),
+            w_hh=uniform(key_hh, (self.hidden_size,), 0.0, bound),
             b=jnp.zeros(self.hidden_size),
         )
 

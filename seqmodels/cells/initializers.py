@@ -1,9 +1,9 @@
 """How weights of recurrent cells begin: every gate's block is drawn by itself."""
 
-import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array
+from seqmodels.cells.draws import keys, normal, uniform
 
 
 def orthogonal_blocks(key: Array, hidden_size: int, gates: int) -> Array:
@@ -13,6 +13,7 @@ def orthogonal_blocks(key: Array, hidden_size: int, gates: int) -> Array:
     explodes on its way through time. (One orthogonal [H, G*H] matrix would not do: its blocks shrink.)
 
     Example:
+      >>> import jax
       >>> w = orthogonal_blocks(jax.random.key(0), 3, 2)[:, 3:]
       >>> bool(jnp.allclose(w @ w.T, jnp.eye(3), atol=1e-5))
       True
@@ -21,9 +22,12 @@ def orthogonal_blocks(key: Array, hidden_size: int, gates: int) -> Array:
       Saxe, McClelland & Ganguli (2014), Exact solutions to the nonlinear dynamics of learning in deep linear
       neural networks.
     """
-    init = jax.nn.initializers.orthogonal()
-    keys = jax.random.split(key, gates)
-    return jnp.concatenate([init(k, (hidden_size, hidden_size), float) for k in keys], axis=1)
+
+    def block(key: Array) -> Array:
+        q, r = jnp.linalg.qr(normal(key, (hidden_size, hidden_size)))
+        return q * jnp.sign(jnp.diagonal(r))  # else some orthogonal matrices would come more often than others
+
+    return jnp.concatenate([block(k) for k in keys(key, gates)], axis=1)
 
 
 def glorot_blocks(key: Array, input_size: int, hidden_size: int, gates: int) -> Array:
@@ -33,4 +37,4 @@ def glorot_blocks(key: Array, input_size: int, hidden_size: int, gates: int) -> 
       Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward neural networks.
     """
     bound = (6.0 / (input_size + hidden_size)) ** 0.5
-    return jax.random.uniform(key, (input_size, gates * hidden_size), float, -bound, bound)
+    return uniform(key, (input_size, gates * hidden_size), -bound, bound)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, cast, check_size, state_dtype
+from seqmodels.cells.draws import keys
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
 from seqmodels.cells.lstm import LSTMActivations
 from seqmodels.cells.products import gate_products
@@ -88,7 +89,7 @@ class LayerNormLSTM(GatedCell):
 
     def init(self, key: Array, input_size: int) -> LayerNormLSTMParams:
         """Glorot input weights, orthogonal recurrent weights, scales 1, shift and bias 0 but in the forget gate."""
-        key_ih, key_hh = jax.random.split(key)
+        key_ih, key_hh = keys(key, 2)
         size = self.hidden_size
         return LayerNormLSTMParams(
             w_ih=glorot_blocks(key_ih, input_size, size, 4),

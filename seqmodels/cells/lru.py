@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
+from seqmodels.cells.draws import keys, normal, uniform
 from seqmodels.cells.products import gate_products, product
 
 
@@ -86,21 +87,21 @@ class LRU(LinearCell):
     def init(self, key: Array, input_size: int) -> LRUParams:
         """λ uniform on a ring, Gaussian matrices that keep the variance: 1 / 2D for B, 1 / H for C, 1 / D for D."""
         size, outputs = self.hidden_size, self.output_size
-        key_radius, key_phase, *keys = jax.random.split(key, 7)
+        key_radius, key_phase, *key_matrices = keys(key, 7)
         leak = _uniform(key_radius, size, 1.0 - self.max_radius**2, 1.0 - self.min_radius**2)  # 1 - |λ|²
 
-        def normal(key: Array, shape: tuple[int, int], variance: float) -> Array:
-            return math.sqrt(variance) * jax.random.normal(key, shape, float)
+        def gaussian(key: Array, shape: tuple[int, int], variance: float) -> Array:
+            return math.sqrt(variance) * normal(key, shape)
 
         return LRUParams(
             nu=jnp.log(-0.5 * jnp.log1p(-leak)),
             theta=jnp.log(self.max_phase * _uniform(key_phase, size, 0.0, 1.0)),
             log_gamma=0.5 * jnp.log(leak),
-            b_re=normal(keys[0], (input_size, size), 0.5 / input_size),
-            b_im=normal(keys[1], (input_size, size), 0.5 / input_size),
-            c_re=normal(keys[2], (size, outputs), 1.0 / size),
-            c_im=normal(keys[3], (size, outputs), 1.0 / size),
-            d=normal(keys[4], (input_size, outputs), 1.0 / input_size),
+            b_re=gaussian(key_matrices[0], (input_size, size), 0.5 / input_size),
+            b_im=gaussian(key_matrices[1], (input_size, size), 0.5 / input_size),
+            c_re=gaussian(key_matrices[2], (size, outputs), 1.0 / size),
+            c_im=gaussian(key_matrices[3], (size, outputs), 1.0 / size),
+            d=gaussian(key_matrices[4], (input_size, outputs), 1.0 / input_size),
         )
 
     def initial_state(self, params: LRUParams, batch_shape: tuple[int, ...] = ()) -> LRUState:
@@ -142,4 +143,4 @@ class LRU(LinearCell):
 def _uniform(key: Array, size: int, low: float, high: float) -> Array:
     """Uniform between two bounds within [0, 1], but never 0 or 1: their logarithms would be infinite."""
     margin = 1e-7  # about what float32 can tell from 1
-    return jnp.clip(jax.random.uniform(key, (size,), float, low, high), margin, 1.0 - margin)
+    return jnp.clip(uniform(key, (size,), low, high), margin, 1.0 - margin)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
+from seqmodels.cells.draws import keys, uniform
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
 from seqmodels.cells.products import gate_products
 
@@ -99,7 +100,7 @@ class LSTM(GatedCell):
 
     def init(self, key: Array, input_size: int) -> LSTMParams:
         """Glorot input weights, orthogonal recurrent weights, peepholes 0, bias as the fields say."""
-        key_ih, key_hh, key_b = jax.random.split(key, 3)
+        key_ih, key_hh, key_b = keys(key, 3)
         size, gates = self.hidden_size, self._gates
         return LSTMParams(
             w_ih=glorot_blocks(key_ih, input_size, size, gates),
@@ -113,7 +114,7 @@ class LSTM(GatedCell):
         if self.chrono is None:
             b_i, b_f = zeros, jnp.full(self.hidden_size, self.forget_bias, zeros.dtype)
         else:
-            lag = jax.random.uniform(key, (self.hidden_size,), zeros.dtype, 1.0, self.chrono - 1.0)
+            lag = uniform(key, (self.hidden_size,), 1.0, self.chrono - 1.0)
             b_i, b_f = -jnp.log(lag), jnp.log(lag)
         return jnp.concatenate([b_f, zeros, zeros] if self.coupled else [b_i, b_f, zeros, zeros])
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
+from seqmodels.cells.draws import keys
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
 from seqmodels.cells.lstm import LSTMActivations
 from seqmodels.cells.products import gate_products, product
@@ -78,7 +79,7 @@ class LSTMP(GatedCell):
 
     def init(self, key: Array, input_size: int) -> LSTMPParams:
         """Glorot input weights; recurrent ones with orthonormal rows, gate by gate; a projection with such columns."""
-        key_ih, key_hh, key_hr = jax.random.split(key, 3)
+        key_ih, key_hh, key_hr = keys(key, 3)
         size, outputs = self.hidden_size, self.output_size
         return LSTMPParams(
             w_ih=glorot_blocks(key_ih, input_size, size, 4),

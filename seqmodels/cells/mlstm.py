@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
+from seqmodels.cells.draws import keys
 from seqmodels.cells.initializers import glorot_blocks
 from seqmodels.cells.products import product
 
@@ -128,7 +129,7 @@ class MLSTM(GatedCell):
 
     def init(self, key: Array, input_size: int) -> MLSTMParams:
         """Glorot weights, bias 0 but for the forget gate's."""
-        key_gates, key_units = jax.random.split(key)
+        key_gates, key_units = keys(key, 2)
         gates = glorot_blocks(key_gates, input_size, self.heads, 2)
         units = glorot_blocks(key_units, input_size, self.hidden_size, 4)
         b = jnp.zeros(2 * self.heads + 4 * self.hidden_size)

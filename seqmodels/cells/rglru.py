@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, LinearCell, check_size, state_dtype
+from seqmodels.cells.draws import keys, uniform
 from seqmodels.cells.initializers import glorot_blocks
 from seqmodels.cells.products import gate_products
 
@@ -74,8 +75,8 @@ class RGLRU(LinearCell):
 
     def init(self, key: Array, input_size: int) -> RGLRUParams:
         """Glorot weights, zero bias, Λ for decays uniform on a ring."""
-        key_ih, key_v, key_decay = jax.random.split(key, 3)
-        radius = jax.random.uniform(key_decay, (self.hidden_size,), float, self.min_radius, self.max_radius)
+        key_ih, key_v, key_decay = keys(key, 3)
+        radius = uniform(key_decay, (self.hidden_size,), self.min_radius, self.max_radius)
         return RGLRUParams(
             w_ih=glorot_blocks(key_ih, input_size, self.hidden_size, 2),
             b=jnp.zeros(2 * self.hidden_size),

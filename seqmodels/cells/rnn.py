@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
+from seqmodels.cells.draws import keys
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
 from seqmodels.cells.products import gate_products
 
@@ -66,7 +67,7 @@ class RNN(GatedCell):
 
     def init(self, key: Array, input_size: int) -> RNNParams:
         """Glorot input weights, orthogonal recurrent weights, zero bias."""
-        key_ih, key_hh = jax.random.split(key)
+        key_ih, key_hh = keys(key, 2)
         return RNNParams(
             w_ih=glorot_blocks(key_ih, input_size, self.hidden_size, 1),
             w_hh=orthogonal_blocks(key_hh, self.hidden_size, 1),

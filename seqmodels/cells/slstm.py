@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, GatedCell, check_size, state_dtype
+from seqmodels.cells.draws import keys
 from seqmodels.cells.initializers import glorot_blocks, orthogonal_blocks
 from seqmodels.cells.products import gate_products, product
 from seqmodels.cells.spread import spread
@@ -114,12 +115,12 @@ class SLSTM(GatedCell):
 
     def init(self, key: Array, input_size: int) -> SLSTMParams:
         """Glorot input weights, recurrent weights orthogonal in each head, bias 0 but for the forget gate's."""
-        key_ih, key_hh = jax.random.split(key)
+        key_ih, key_hh = keys(key, 2)
         size = self.hidden_size // self.heads
         bias = _FORGET_BIAS[self.forget_gate] if self.forget_bias is None else self.forget_bias
         return SLSTMParams(
             w_ih=glorot_blocks(key_ih, input_size, self.hidden_size, 4),
-            w_hh=jnp.stack([orthogonal_blocks(k, size, 4) for k in jax.random.split(key_hh, self.heads)]),
+            w_hh=jnp.stack([orthogonal_blocks(k, size, 4) for k in keys(key_hh, self.heads)]),
             b=jnp.zeros((4, self.hidden_size)).at[1].set(bias).reshape(-1),
         )
 

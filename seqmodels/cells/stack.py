@@ -2,9 +2,8 @@
 
 import dataclasses
 
-import jax
-
 from seqmodels.cells.base import Array, Cell, Composite, PyTree, Run, split_key
+from seqmodels.cells.draws import keys
 from seqmodels.cells.masks import check_rate, dropout
 
 
@@ -20,7 +19,7 @@ class Stack(Composite, Cell):
       variational: one dropout mask for all time steps of a run, in place of a new one at every step.
 
     Example:
-      >>> import jax.numpy as jnp, seqmodels as sm
+      >>> import jax, jax.numpy as jnp, seqmodels as sm
       >>> stack = sm.Stack([sm.LSTM(hidden_size=8), sm.GRU(hidden_size=4)])
       >>> params = stack.init(jax.random.key(0), 3)
       >>> state, ys = sm.unroll(stack, params, jnp.ones((2, 5, 3)))
@@ -56,8 +55,8 @@ class Stack(Composite, Cell):
     def init(self, key: Array, input_size: int) -> tuple[PyTree, ...]:
         """One set of parameters a layer."""
         sizes = [input_size, *(cell.output_size for cell in self.cells[:-1])]
-        keys = jax.random.split(key, len(self.cells))
-        return tuple(cell.init(k, size) for cell, k, size in zip(self.cells, keys, sizes, strict=True))
+        each = zip(self.cells, keys(key, len(self.cells)), sizes, strict=True)
+        return tuple(cell.init(k, size) for cell, k, size in each)
 
     def initial_state(self, params: tuple[PyTree, ...], batch_shape: tuple[int, ...] = ()) -> tuple[PyTree, ...]:
         """One state a layer."""

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, Composite, PyTree, Run, split_key
+from seqmodels.cells.draws import keys
 
 
 class BidirectionalParams(NamedTuple):
@@ -28,7 +28,7 @@ class Bidirectional(Composite):
       bwd: reads from the last valid step to the first.
 
     Example:
-      >>> import seqmodels as sm
+      >>> import jax, seqmodels as sm
       >>> layer = sm.Bidirectional(sm.LSTM(hidden_size=4), sm.GRU(hidden_size=3))
       >>> params = layer.init(jax.random.key(0), 2)
       >>> (fwd, bwd), ys = sm.unroll(layer, params, jnp.ones((1, 5, 2)))
@@ -54,7 +54,7 @@ class Bidirectional(Composite):
 
     def init(self, key: Array, input_size: int) -> BidirectionalParams:
         """Both cells' parameters."""
-        key_fwd, key_bwd = jax.random.split(key)
+        key_fwd, key_bwd = keys(key, 2)
         return BidirectionalParams(self.fwd.init(key_fwd, input_size), self.bwd.init(key_bwd, input_size))
 
     def initial_state(self, params: BidirectionalParams, batch_shape: tuple[int, ...] = ()) -> tuple[PyTree, PyTree]:

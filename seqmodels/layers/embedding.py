@@ -3,10 +3,10 @@
 import dataclasses
 import math
 
-import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array
+from seqmodels.cells.draws import normal
 from seqmodels.cells.masks import check_rate, dropout_mask
 from seqmodels.cells.spread import spread
 
@@ -21,6 +21,7 @@ class Embedding:
       dropout: rate of dropping whole symbols: all occurrences of a dropped symbol in a run become zero.
 
     Example:
+      >>> import jax
       >>> layer = Embedding(vocabulary_size=10, size=4)
       >>> layer.apply(layer.init(jax.random.key(0)), jnp.array([[1, 2, 1]])).shape
       (1, 3, 4)
@@ -39,7 +40,7 @@ class Embedding:
 
     def init(self, key: Array) -> Array:
         """Normal vectors [V, E] of expected norm 1."""
-        return jax.random.normal(key, (self.vocabulary_size, self.size)) / math.sqrt(self.size)
+        return normal(key, (self.vocabulary_size, self.size)) / math.sqrt(self.size)
 
     def apply(self, table: Array, ids: Array, *, key: Array | None = None, dtype: jnp.dtype | None = None) -> Array:
         """The vectors of `ids`.

@@ -4,10 +4,10 @@ import dataclasses
 import math
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, cast
+from seqmodels.cells.draws import normal
 from seqmodels.cells.products import product
 from seqmodels.cells.spread import spread
 
@@ -27,6 +27,7 @@ class Linear:
       size: F.
 
     Example:
+      >>> import jax
       >>> layer = Linear(size=4)
       >>> layer.apply(layer.init(jax.random.key(0), 3), jnp.ones((2, 3))).shape
       (2, 4)
@@ -36,7 +37,7 @@ class Linear:
 
     def init(self, key: Array, input_size: int) -> LinearParams:
         """Normal weights of variance 1 / D (LeCun), zero bias."""
-        w = jax.random.normal(key, (input_size, self.size)) / math.sqrt(input_size)
+        w = normal(key, (input_size, self.size)) / math.sqrt(input_size)
         return LinearParams(w, jnp.zeros(self.size))
 
     def apply(self, params: LinearParams, xs: Array) -> Array:

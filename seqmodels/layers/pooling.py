@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, state_dtype
+from seqmodels.cells.draws import keys, normal
 from seqmodels.layers.linear import Linear, LinearParams
 
 POOLINGS: Final = ("last", "mean", "max", "attention")
@@ -61,8 +62,8 @@ class Pooling:
         """Parameters for F features: those of attention, with a normal query of expected norm 1; else None."""
         if self.name != "attention":
             return None
-        key_hidden, key_query = jax.random.split(key)
-        query = jax.random.normal(key_query, (input_size,)) / math.sqrt(input_size)
+        key_hidden, key_query = keys(key, 2)
+        query = normal(key_query, (input_size,)) / math.sqrt(input_size)
         return AttentionParams(Linear(input_size).init(key_hidden, input_size), query)
 
     def apply(self, params: AttentionParams | None, ys: Array, lengths: Array | None = None) -> Array:

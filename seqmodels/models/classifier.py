@@ -3,9 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
-
 from seqmodels.cells.base import Array, Cell, Composite, PyTree, split_key
+from seqmodels.cells.draws import keys
 from seqmodels.cells.stack import Stack
 from seqmodels.layers import AttentionParams, Bidirectional, Linear, LinearParams, Pooling, dropout
 from seqmodels.models.encoder import Encoder
@@ -40,8 +39,7 @@ class Classifier(Encoder):
       compute_dtype: of products and activations, "float32" or "bfloat16"; parameters stay as they are.
 
     Example:
-      >>> import jax.numpy as jnp
-      >>> import seqmodels as sm
+      >>> import jax, jax.numpy as jnp, seqmodels as sm
       >>> cell = sm.Bidirectional(sm.LSTM(hidden_size=8), sm.LSTM(hidden_size=8))
       >>> model = Classifier(vocabulary_size=10, embedding_size=4, cell=cell, classes=3, pooling="max")
       >>> params = model.init(jax.random.key(0))
@@ -67,7 +65,7 @@ class Classifier(Encoder):
 
     def init(self, key: Array) -> ClassifierParams:
         """Draws all parameters."""
-        key_embedding, key_cell, key_pooling, key_output = jax.random.split(key, 4)
+        key_embedding, key_cell, key_pooling, key_output = keys(key, 4)
         return ClassifierParams(
             embedding=self.embedding.init(key_embedding),
             cell=self.cell.init(key_cell, self.embedding_size),

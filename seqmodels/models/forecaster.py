@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, PyTree, split_key
+from seqmodels.cells.draws import keys, normal
 from seqmodels.cells.masks import check_rate
 from seqmodels.engines import unroll
 from seqmodels.layers import Linear, LinearParams, dropout
@@ -145,14 +146,14 @@ class Forecaster:
 
     def init(self, key: Array) -> ForecasterParams:
         """Draws all parameters."""
-        key_input, key_cell, key_position, key_target, key_output, key_future = jax.random.split(key, 6)
+        key_input, key_cell, key_position, key_target, key_output, key_future = keys(key, 6)
         size = self.embedding_size
         parallel = self.decoding == "parallel"
         return ForecasterParams(
             input=Linear(size).init(key_input, self.segment * (self._channels + self.covariates)),
             cell=self.cell.init(key_cell, size),
-            position=jax.random.normal(key_position, (self._segments, size)) if parallel else None,
-            target=jax.random.normal(key_target, (self.targets, size)) if parallel and self.independent else None,
+            position=normal(key_position, (self._segments, size)) if parallel else None,
+            target=normal(key_target, (self.targets, size)) if parallel and self.independent else None,
             output=self._output.init(key_output, self.cell.output_size),
             future=self._future.init(key_future, self.covariates) if self.covariates else None,
             head=self.head.init(),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, PyTree, split_key, without_step
+from seqmodels.cells.draws import keys, uniform
 from seqmodels.cells.masks import check_rate
 from seqmodels.engines import unroll
 from seqmodels.layers import Embedding, Linear, LinearParams, dropout
@@ -87,7 +88,7 @@ class LanguageModel:
 
     def init(self, key: Array) -> LanguageModelParams:
         """Draws all parameters."""
-        key_embedding, key_cell, key_output, key_range = jax.random.split(key, 4)
+        key_embedding, key_cell, key_output, key_range = keys(key, 4)
         output = Linear(self.vocabulary_size).init(key_output, self.cell.output_size)
         params = LanguageModelParams(
             embedding=self._embedding.init(key_embedding),
@@ -170,6 +171,5 @@ class LanguageModel:
 def _uniform(key: Array, params: PyTree, bound: float) -> PyTree:
     """Every parameter anew, uniform within ±bound."""
     leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [jax.random.uniform(k, leaf.shape, leaf.dtype, -bound, bound) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
+    each = zip(keys(key, len(leaves)), leaves, strict=True)
+    return jax.tree.unflatten(structure, [uniform(k, leaf.shape, -bound, bound) for k, leaf in each])

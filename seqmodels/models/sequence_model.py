@@ -3,10 +3,10 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, Cell, PyTree, split_key
+from seqmodels.cells.draws import keys
 from seqmodels.cells.masks import check_rate
 from seqmodels.engines import unroll
 from seqmodels.layers import Linear, LinearParams, dropout
@@ -35,7 +35,7 @@ class SequenceModel:
       compute_dtype: of products and activations, "float32" or "bfloat16"; parameters stay as they are.
 
     Example:
-      >>> import seqmodels as sm
+      >>> import jax, seqmodels as sm
       >>> model = SequenceModel(input_size=2, cell=sm.LSTM(hidden_size=8), output_size=1)
       >>> state, ys = model.apply(model.init(jax.random.key(0)), jnp.ones((3, 5, 2)))
       >>> ys.shape
@@ -58,7 +58,7 @@ class SequenceModel:
 
     def init(self, key: Array) -> SequenceModelParams:
         """Draws all parameters."""
-        key_cell, key_output = jax.random.split(key)
+        key_cell, key_output = keys(key, 2)
         return SequenceModelParams(
             cell=self.cell.init(key_cell, self.input_size),
             output=Linear(self.output_size).init(key_output, self.cell.output_size),

@@ -3,11 +3,11 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from seqmodels.cells import LSTM
 from seqmodels.cells.base import Array, PyTree
+from seqmodels.cells.draws import keys
 from seqmodels.cells.masks import check_rate
 from seqmodels.engines import unroll
 from seqmodels.layers import Bidirectional, Embedding, Pooling, dropout
@@ -36,6 +36,7 @@ class Speller:
       method: the engine that runs the cells.
 
     Example:
+      >>> import jax
       >>> layer = Speller(alphabet_size=10, embedding_size=4, hidden_size=3)
       >>> layer.apply(layer.init(jax.random.key(0)), jnp.ones((2, 5, 7), int), jnp.full((2, 5), 7)).shape
       (2, 5, 6)
@@ -70,7 +71,7 @@ class Speller:
 
     def init(self, key: Array) -> SpellerParams:
         """Draws all parameters."""
-        key_embedding, key_cell = jax.random.split(key)
+        key_embedding, key_cell = keys(key, 2)
         return SpellerParams(self._embedding.init(key_embedding), self._cell.init(key_cell, self.embedding_size))
 
     def apply(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqmodels.cells.base import Array, PyTree, split_key
+from seqmodels.cells.draws import keys
 from seqmodels.cells.masks import check_rate
 from seqmodels.layers import Linear, LinearParams, dropout
 from seqmodels.models.encoder import Encoder
@@ -69,7 +70,7 @@ class Tagger(Encoder):
 
     def init(self, key: Array) -> TaggerParams:
         """Draws all parameters."""
-        key_embedding, key_speller, key_cell, key_output = jax.random.split(key, 4)
+        key_embedding, key_speller, key_cell, key_output = keys(key, 4)
         spelt = 0 if self.speller is None else self.speller.output_size
         return TaggerParams(
             embedding=self.embedding.init(key_embedding),
