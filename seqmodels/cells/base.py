@@ -283,8 +283,3 @@ def without_step(cell: Cell | Composite) -> Cell | Composite | None:
         return cell
     parts = cell.parts if isinstance(cell, Composite) else ()
     return next((part for part in map(without_step, parts) if part is not None), None)
-
-
-def split_key(key: Array | None, number: int) -> tuple[Array | None, ...]:
-    """Splits a key that may be None into `number` keys that may be None."""
-    return (None,) * number if key is None else tuple(jax.random.split(key, number))

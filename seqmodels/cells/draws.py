@@ -1,4 +1,4 @@
-"""Random numbers for parameters, drawn so that XLA compiles a draw once however many a program has."""
+"""Keys, and random numbers for parameters, made so that XLA compiles them once however many a program has."""
 
 import math
 from typing import Final
@@ -23,6 +23,11 @@ def keys(key: Array, number: int) -> tuple[Array, ...]:
       [True, True]
     """
     return tuple(jax.random.split(key, math.ceil(number / TOGETHER) * TOGETHER)[:number])
+
+
+def split_key(key: Array | None, number: int) -> tuple[Array | None, ...]:
+    """`keys` of a key that may be None: then all are None."""
+    return (None,) * number if key is None else keys(key, number)
 
 
 def normal(key: Array, shape: tuple[int, ...]) -> Array:

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from seqmodels.cells.base import Array, Cell, Composite, PyTree, Run, split_key
-from seqmodels.cells.draws import keys
+from seqmodels.cells.base import Array, Cell, Composite, PyTree, Run
+from seqmodels.cells.draws import keys, split_key
 from seqmodels.cells.masks import check_rate, dropout
 
 

@@ -99,7 +99,8 @@ def _work(sweep: Sweep, study: "Study") -> None:
             _fail(refused)
             _run(sweep, claim, prepared)
             held.close()
-            jax.clear_caches()  # type: ignore[no-untyped-call]  # programs that no other trial needs, and their data
+            # programs that no other trial needs, and their data
+            jax.clear_caches()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
         if refused and all(trial.state != "complete" for trial in study.trials()):
             raise refused[-1][1]
         _fail(refused)

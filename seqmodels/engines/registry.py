@@ -81,7 +81,7 @@ RULES = (
         "chunked",
         lambda call: call.steps >= _LONG and call.state_bytes >= _LARGE,
         f"from {_LONG:,} steps on, where their states take {_LARGE // 2**20} MiB or more",
-        "it needs less than a fifth of the memory of 'fused' there, and on a CPU from 1.1 to 1.5 times its time (a GPU "
+        "it needs less than a fifth of the memory of 'fused' there, and on a CPU from 1.2 to 1.4 times its time (a GPU "
         "or TPU was not measured)",
     ),
     Rule(
@@ -123,7 +123,7 @@ def explain(cell: Cell | Composite, shape: tuple[int, ...] | None = None, backen
       >>> import seqmodels as sm
       >>> print(explain(sm.LSTM(hidden_size=256), (8, 16384, 256), "cpu"))
       LSTM: auto takes 'chunked', because it needs less than a fifth of the memory of 'fused' there, and on a CPU from
-      1.1 to 1.5 times its time (a GPU or TPU was not measured). It can also be run by 'scan', 'fused', 'newton'.
+      1.2 to 1.4 times its time (a GPU or TPU was not measured). It can also be run by 'scan', 'fused', 'newton'.
     """
     if isinstance(cell, Composite):
         return "\n".join(explain(part, shape, backend) for part in dict.fromkeys(cell.parts))

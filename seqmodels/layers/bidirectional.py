@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, Cell, Composite, PyTree, Run, split_key
-from seqmodels.cells.draws import keys
+from seqmodels.cells.base import Array, Cell, Composite, PyTree, Run
+from seqmodels.cells.draws import keys, split_key
 
 
 class BidirectionalParams(NamedTuple):

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-from seqmodels.cells.base import Array, Cell, Composite, PyTree, split_key
-from seqmodels.cells.draws import keys
+from seqmodels.cells.base import Array, Cell, Composite, PyTree
+from seqmodels.cells.draws import keys, split_key
 from seqmodels.cells.stack import Stack
 from seqmodels.layers import AttentionParams, Bidirectional, Linear, LinearParams, Pooling, dropout
 from seqmodels.models.encoder import Encoder

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, Cell, PyTree, split_key, without_step
-from seqmodels.cells.draws import keys, uniform
+from seqmodels.cells.base import Array, Cell, PyTree, without_step
+from seqmodels.cells.draws import keys, split_key, uniform
 from seqmodels.cells.masks import check_rate
 from seqmodels.engines import unroll
 from seqmodels.layers import Embedding, Linear, LinearParams, dropout

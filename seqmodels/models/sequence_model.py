@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, Cell, PyTree, split_key
-from seqmodels.cells.draws import keys
+from seqmodels.cells.base import Array, Cell, PyTree
+from seqmodels.cells.draws import keys, split_key
 from seqmodels.cells.masks import check_rate
 from seqmodels.engines import unroll
 from seqmodels.layers import Linear, LinearParams, dropout

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqmodels.cells.base import Array, PyTree, split_key
-from seqmodels.cells.draws import keys
+from seqmodels.cells.base import Array, PyTree
+from seqmodels.cells.draws import keys, split_key
 from seqmodels.cells.masks import check_rate
 from seqmodels.layers import Linear, LinearParams, dropout
 from seqmodels.models.encoder import Encoder

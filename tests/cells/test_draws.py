@@ -9,7 +9,7 @@ import pytest
 from oracles import assert_equal
 
 import seqmodels as sm
-from seqmodels.cells.draws import SIZES, keys, normal, uniform
+from seqmodels.cells.draws import SIZES, TOGETHER, keys, normal, uniform
 from seqmodels.models import LanguageModel
 
 KEY = jax.random.key(5)
@@ -47,7 +47,7 @@ def test_a_small_model_is_drawn_in_one_shape(cell):
     """XLA compiles equal pieces once: every further shape takes it about 0.1 s."""
     init = LanguageModel(50, 16, cell).init
     assert shapes_of("random_bits", init) == {SIZES[:1]}
-    assert all(shape[0] % 4 == 0 for shape in shapes_of("random_split", init))
+    assert all(shape[0] % TOGETHER == 0 for shape in shapes_of("random_split", init))
 
 
 def test_a_large_draw_has_the_shape_asked_for():
