@@ -255,7 +255,11 @@ def batches(stream: Steps[B_co], *, seed: int, start: int = 0) -> Generator[B_co
 
 
 def _window_lengths(row: int, window: int, *, variable: bool) -> npt.NDArray[np.int64]:
-    """The lengths of as many windows as fit into a row, rising: a fair sample of what they are drawn from."""
+    """The lengths of as many windows as fit into a row, rising: a fair sample of what they are drawn from.
+
+    One window more of such a sample may be longer by more than a window, since it moves the others too; what that
+    leaves is filled with whole ones.
+    """
     if not variable:
         return np.full(row // window, window)
     deviation = max(round(window / 14), 1)
@@ -266,8 +270,9 @@ def _window_lengths(row: int, window: int, *, variable: bool) -> npt.NDArray[np.
     while True:
         places = np.searchsorted(shares.cumsum(), (np.arange(number) + 0.5) / number)
         lengths = np.sort(values[places.clip(max=values.size - 1)])
-        if lengths.sum() <= row:
-            return lengths
+        rest = row - lengths.sum()
+        if rest >= 0:
+            return np.sort(np.append(lengths, np.full(rest // window, window)))
         number -= 1
 
 

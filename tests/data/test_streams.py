@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seqmodels.data.sources import DataError
@@ -90,6 +90,7 @@ def variable(count=3000, batch_size=2, window=70, **options):
     return TokenStream(tokens(count), batch_size, window, variable=True, **options)
 
 
+@example(count=126, batch_size=2, window=2, shift=False)  # a sample of one window more does not fit, but two windows do
 @given(st.integers(2, 200), st.integers(1, 5), st.integers(1, 29), st.booleans())
 def test_rows_go_on_from_window_to_window_of_another_length(count, batch_size, window, shift):
     if count < batch_size * (window + 1):
@@ -102,8 +103,7 @@ def test_rows_go_on_from_window_to_window_of_another_length(count, batch_size, w
     np.testing.assert_array_equal(inputs[:, 1:], targets[:, :-1])
     assert len(np.unique(inputs)) == inputs.size
     assert [bool(batch.fresh) for batch in epoch] == [True] + [False] * (len(stream) - 1)
-    deviation = max(round(window / 14), 1)
-    assert count // batch_size - 1 - (window + 2 * deviation) < inputs.shape[1] <= count // batch_size - 1
+    assert count // batch_size - 1 - window < inputs.shape[1] <= count // batch_size - 1
 
 
 def test_lengths_of_windows_are_a_sample_of_two_normal_distributions():
