@@ -119,12 +119,16 @@ def cast(tree: Any, dtype: Any) -> Any:
     return jax.tree.map(lambda x: np.asarray(x, dtype), tree)
 
 
-@functools.partial(jax.jit, static_argnames=("cell", "method", "reverse"))
 def run(
-    cell: Any, given: Problem, lengths: Any = None, resets: Any = None, key: Any = None, *, method: str, reverse: bool
+    cell: Any, given: Problem, lengths: Any = None, resets: Any = None, key: Any = None, *, method: Any, reverse: bool
 ) -> tuple[Any, Any]:
     """`(state, ys)` of `unroll` and the gradients for `(params, xs, state)`; compiled once for each kind of call."""
+    # All by position: JAX compiles anew for an argument that comes by its name and came by position before.
+    return _run(cell, method, reverse, given, lengths, resets, key)
 
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _run(cell: Any, method: Any, reverse: bool, given: Problem, lengths: Any, resets: Any, key: Any) -> tuple[Any, Any]:
     def unroll(params: Any, xs: Any, state: Any) -> Any:
         return sm.unroll(
             cell, params, xs, state, lengths=lengths, resets=resets, reverse=reverse, method=method, key=key

@@ -33,7 +33,12 @@ def loss(cell, method, params, xs):
 def slopes(cell, method, dtype, steps=12, inputs=INPUTS):
     params = cell.init(jax.random.key(0), inputs)
     xs = jax.random.normal(jax.random.key(1), (BATCH, steps, inputs)).astype(dtype)
-    return jax.jit(jax.grad(functools.partial(loss, cell, method), argnums=(0, 1)))(params, xs)
+    return gradient(cell, method, params, xs)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def gradient(cell, method, params, xs):
+    return jax.grad(functools.partial(loss, cell, method), argnums=(0, 1))(params, xs)
 
 
 @pytest.mark.parametrize(
