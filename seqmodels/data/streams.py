@@ -257,8 +257,8 @@ def batches(stream: Steps[B_co], *, seed: int, start: int = 0) -> Generator[B_co
 def _window_lengths(row: int, window: int, *, variable: bool) -> npt.NDArray[np.int64]:
     """The lengths of as many windows as fit into a row, rising: a fair sample of what they are drawn from.
 
-    One window more of such a sample may be longer by more than a window, since it moves the others too; what that
-    leaves is filled with whole ones.
+    A sample of one window more may take more than a window more, since it moves the others too: what is then left of
+    the row is filled with whole windows.
     """
     if not variable:
         return np.full(row // window, window)
@@ -269,7 +269,7 @@ def _window_lengths(row: int, window: int, *, variable: bool) -> npt.NDArray[np.
     number = int(row / (shares @ values)) + 2  # at first more than fit; a single one is a whole window, and fits
     while True:
         places = np.searchsorted(shares.cumsum(), (np.arange(number) + 0.5) / number)
-        lengths = np.sort(values[places.clip(max=values.size - 1)])
+        lengths = values[places.clip(max=values.size - 1)]
         rest = row - lengths.sum()
         if rest >= 0:
             return np.sort(np.append(lengths, np.full(rest // window, window)))
