@@ -7,24 +7,17 @@ import sys
 import types
 
 import pytest
+from documents import blocks
+from small import ROOT
 
 from seqmodels import cli
 from seqmodels.sweeps.space import check
 from seqmodels.sweeps.tables import load
 
-ROOT = pathlib.Path(__file__).parent.parent
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 DOCUMENTS += [f"docs/{name}.md" for name in ("design", "results", "benchmarks", "why_lstm", "scale")]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TOKEN_IN_CODE = re.compile(r"`([^`\n]+)`")
-
-
-def blocks(document, language):
-    """`(first line, text)` of every block in a language, in order."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    found = [match for match in FENCE.finditer(text) if match[1] == language]
-    return [(text.count("\n", 0, match.start(2)), match[2]) for match in found]
 
 
 def commands(document):
